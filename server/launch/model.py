@@ -1,0 +1,127 @@
+"""Frozen values of the launch room: a `LaunchSpec` is everything needed to start a model again,
+saved with the swap, so that later edits of the catalog never change what a rollback restores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from server.base.errors import SparkError
+
+LauncherName = Literal["docker", "launch-cluster", "bare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A host that takes part: the first of a spec is the head, where HTTP is served."""
+
+    host: str
+    address: str
+    cluster_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSpec:
+    """What runs: `argv` is the full `vllm serve …`; `served_names` the id and the aliases.
+
+    `fingerprint` is a sha256 over all that decides what runs (not over names for people).
+    """
+
+    model: str
+    served_names: tuple[str, ...]
+    source: str
+    local_path: bool
+    launcher: LauncherName
+    nodes: tuple[Node, ...]
+    image: str
+    container: str
+    port: int
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    mounts: tuple[tuple[str, str, bool], ...]
+    """(host path, container path, read only)"""
+    options: tuple[tuple[str, str], ...]
+    """launcher options: eth_if, ib_if, launch_cluster_dir, bare_venv, stop_seconds …"""
+    fingerprint: str
+
+    @property
+    def head(self) -> Node:
+        return self.nodes[0]
+
+    @property
+    def base_url(self) -> str:
+        address = self.head.address
+        return f"http://[{address}]:{self.port}" if ":" in address else f"http://{address}:{self.port}"
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> "LaunchSpec": ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCommand:
+    """One remote command as it will run: `argv` real, `shown` quoted with secrets redacted."""
+
+    name: str
+    host: str
+    argv: tuple[str, ...]
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine of ours seen on its hosts. Identity is (`ident`, `started`): container id and
+    StartedAt, or pid and start ticks; a recreated container is never mistaken for the old one.
+    `tag` is the id of the swap that started it."""
+
+    launcher: LauncherName
+    host: str
+    container: str
+    ident: str
+    started: str
+    tag: str
+    model: str
+    fingerprint: str
+    running: bool
+    exit_code: int | None = None
+    oom_killed: bool = False
+
+    def same(self, other: "Engine") -> bool:
+        return (self.host, self.ident, self.started) == (other.host, other.ident, other.started)
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> "Engine": ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a load is, read from the log. `fraction` is 0…1 within `phase`, None when it has none."""
+
+    phase: str
+    """one of `launch.phases.PHASES`: download, weights, compile, profile, kv_cache, graphs, server"""
+    fraction: float | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a failure signature says: stable `code`, one-sentence `cause`, `advice` = next step."""
+
+    code: str
+    cause: str
+    advice: str
+
+
+class LaunchFailed(SparkError):
+    """A start command ended badly. `step` names it; `output` is its redacted output."""
+
+    status = 502
+    code = "launch_failed"
+
+    def __init__(self, message: str, *, step: str, host: str, output: str = "", **kw: Any) -> None:
+        super().__init__(message, **kw)
+        self.step = step
+        self.host = host
+        self.output = output
