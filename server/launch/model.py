@@ -2,7 +2,7 @@
 saved with the swap, so that later edits of the catalog never change what a rollback restores."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from server.base.errors import SparkError
@@ -50,12 +50,50 @@ class LaunchSpec:
     @property
     def base_url(self) -> str:
         address = self.head.address
-        return f"http://[{address}]:{self.port}" if ":" in address else f"http://{address}:{self.port}"
+        return (
+            f"http://[{address}]:{self.port}" if ":" in address else f"http://{address}:{self.port}"
+        )
 
-    def to_dict(self) -> dict[str, Any]: ...
+    def option(self, name: str, default: str = "") -> str:
+        return next((value for key, value in self.options if key == name), default)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only: every tuple becomes a list."""
+        return {
+            "model": self.model,
+            "served_names": list(self.served_names),
+            "source": self.source,
+            "local_path": self.local_path,
+            "launcher": self.launcher,
+            "nodes": [asdict(node) for node in self.nodes],
+            "image": self.image,
+            "container": self.container,
+            "port": self.port,
+            "argv": list(self.argv),
+            "env": [list(pair) for pair in self.env],
+            "mounts": [list(mount) for mount in self.mounts],
+            "options": [list(pair) for pair in self.options],
+            "fingerprint": self.fingerprint,
+        }
 
     @classmethod
-    def from_dict(cls, body: Mapping[str, Any]) -> "LaunchSpec": ...
+    def from_dict(cls, body: Mapping[str, Any]) -> "LaunchSpec":
+        return cls(
+            model=body["model"],
+            served_names=tuple(body["served_names"]),
+            source=body["source"],
+            local_path=body["local_path"],
+            launcher=body["launcher"],
+            nodes=tuple(Node(**node) for node in body["nodes"]),
+            image=body["image"],
+            container=body["container"],
+            port=body["port"],
+            argv=tuple(body["argv"]),
+            env=tuple((key, value) for key, value in body["env"]),
+            mounts=tuple((host, inside, only) for host, inside, only in body["mounts"]),
+            options=tuple((key, value) for key, value in body["options"]),
+            fingerprint=body["fingerprint"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +127,14 @@ class Engine:
     def same(self, other: "Engine") -> bool:
         return (self.host, self.ident, self.started) == (other.host, other.ident, other.started)
 
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
     @classmethod
-    def from_dict(cls, body: Mapping[str, Any]) -> "Engine": ...
+    def from_dict(cls, body: Mapping[str, Any]) -> "Engine":
+        """Unknown keys of a newer version are left out; missing ones have their defaults."""
+        names = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in body.items() if key in names})
 
 
 @dataclass(frozen=True, slots=True)
