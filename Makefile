@@ -1,0 +1,38 @@
+# Every verb goes through scripts/bootstrap.py, which installs what the verb needs and no more.
+# Arguments are handed on with ARGS, for example: make demo ARGS=--once
+PYTHON ?= python3
+ARGS ?=
+RUN = $(PYTHON) scripts/bootstrap.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench serve fmt assets setup clean
+
+help: ## List every verb
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Simulated two-Spark cluster, a swap, a chat answer, the dashboard (ARGS=--once: then stop)
+	@$(RUN) demo $(ARGS)
+
+test: ## Install what the tests need and run the whole suite (ARGS="tests/cli -n 0": a part of it)
+	@$(RUN) test $(ARGS)
+
+check: ## Lint, format, types, floors, known vulnerabilities, docs
+	@$(RUN) check $(ARGS)
+
+bench: ## Measure what docs/performance.md reports
+	@$(RUN) bench $(ARGS)
+
+serve: ## Run the app on http://127.0.0.1:9999 with ./data (ARGS="--data DIR --port N")
+	@$(RUN) serve $(ARGS)
+
+fmt: ## Format the code and fix what lint can fix
+	@$(RUN) fmt $(ARGS)
+
+assets: ## Build the front-end assets into static/dist
+	@$(RUN) assets $(ARGS)
+
+setup: ## Only install: uv, the locked dependencies, the front-end assets
+	@$(RUN) setup $(ARGS)
+
+clean: ## Remove what the other verbs made (never a data directory)
+	@$(RUN) clean $(ARGS)

@@ -1,0 +1,134 @@
+"""The verbs of the Makefile: what each needs, then what it runs.
+
+Owns nothing but the order of things; the work is in `toolchain.py` (getting ready), `checks.py`
+(`make check`) and `demo.py` (which runs inside the locked environment).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import checks
+from toolchain import (
+    ROOT,
+    STATIC,
+    TOOLS,
+    VENV,
+    SetupError,
+    build_assets,
+    ensure_system_packages,
+    environment,
+    one_at_a_time,
+    sync,
+)
+
+CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
+
+
+def become(argv: list[str]) -> int:
+    """Replace this process, so that signals and the exit status are the program's own."""
+    os.chdir(ROOT)
+    os.execve(argv[0], argv, environment())
+
+
+def prepare(*groups: str, assets: bool = True) -> str:
+    """Everything locked and built; returns the environment's python."""
+    with one_at_a_time():
+        python = sync(groups)
+        if assets:
+            build_assets()
+    return str(python)
+
+
+def setup(args: list[str]) -> int:
+    prepare("dev")
+    return 0
+
+
+def assets(args: list[str]) -> int:
+    with one_at_a_time():
+        build_assets()
+    return 0
+
+
+def demo(args: list[str]) -> int:
+    return become([prepare(), "scripts/demo.py", *args])
+
+
+def serve(args: list[str]) -> int:
+    prepare()
+    return become([str(VENV / "bin" / "spark-control"), "serve", *args])
+
+
+def test(args: list[str]) -> int:
+    python = prepare("dev")
+    with one_at_a_time():
+        ensure_system_packages()
+    return become([python, "-m", "pytest", "-n", "2", *args])
+
+
+def check(args: list[str]) -> int:
+    prepare("dev")
+    return checks.main(args)
+
+
+def bench(args: list[str]) -> int:
+    return become([prepare("dev"), "-m", "bench", *args])
+
+
+def fmt(args: list[str]) -> int:
+    prepare("dev", assets=False)
+    ruff = str(VENV / "bin" / "ruff")
+    for argv in ([ruff, "check", "--fix", "--quiet"], [ruff, "format"]):
+        if code := subprocess.run(argv, cwd=ROOT, check=False).returncode:
+            return code
+    return 0
+
+
+def clean(args: list[str]) -> int:
+    """Everything that the other verbs made. Data directories are never touched."""
+    places = [VENV, TOOLS, STATIC / "dist", STATIC / "node_modules"]
+    places += [ROOT / name for name in CACHES]
+    for folder in ("server", "scripts", "tests", "bench"):
+        places += sorted((ROOT / folder).rglob("__pycache__"))
+    for place in places:
+        _remove(place)
+    return 0
+
+
+def _remove(place: Path) -> None:
+    if place.is_symlink():
+        place.unlink()
+    else:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "setup": setup,
+    "assets": assets,
+    "demo": demo,
+    "serve": serve,
+    "test": test,
+    "check": check,
+    "bench": bench,
+    "fmt": fmt,
+    "clean": clean,
+}
+
+
+def main(argv: list[str]) -> int:
+    if not argv or argv[0] not in VERBS:
+        sys.stderr.write(f"usage: bootstrap.py {'|'.join(VERBS)} [arguments]\n")
+        return 2
+    try:
+        return VERBS[argv[0]](argv[1:])
+    except SetupError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
