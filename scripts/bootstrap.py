@@ -7,11 +7,10 @@ SyntaxError. Everything newer lives in the modules imported below the check.
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - this line is for the Pythons we do not support
+    found = ".".join(map(str, sys.version_info[:3]))
     sys.stderr.write(
-        "Spark Control needs Python 3.11 or newer; this is {0}.{1} ({2}).\n"
-        "Install one, or name it: make PYTHON=python3.12 demo\n".format(
-            sys.version_info[0], sys.version_info[1], sys.executable
-        )
+        "Spark Control needs Python 3.11 or newer; " + sys.executable + " is " + found + ".\n"
+        "Install one, or name it: make PYTHON=python3.12 demo\n"
     )
     sys.exit(1)
 

@@ -179,7 +179,7 @@ def _pip(pip: list[str], *options: str) -> None:
 # --- the locked environment -------------------------------------------------------------------
 
 
-def sync(groups: Iterable[str] = ()) -> Path:
+def sync(groups: Iterable[str] = (), *, project: bool = True) -> Path:
     """`uv sync --locked` with these dependency groups and those synced before. Returns python."""
     python = VENV / "bin" / "python"
     inputs = digest([ROOT / "pyproject.toml", ROOT / "uv.lock"], sys.executable)
@@ -190,14 +190,14 @@ def sync(groups: Iterable[str] = ()) -> Path:
     if stamp.get("inputs") == inputs and wanted == had and version_of(str(python)):
         return python
     uv = find_uv() or install_uv()
-    say(
-        "installing the locked dependencies" + (f" ({', '.join(sorted(wanted))})" if wanted else "")
-    )
+    say(" ".join(["installing the locked dependencies", *(f"+{name}" for name in sorted(wanted))]))
     argv = [uv, "sync", "--locked", "--quiet", "--python", sys.executable]
     for group in sorted(wanted):
         argv += ["--group", group]
+    if not project:
+        argv.append("--no-install-project")
     run_quietly(argv, "uv sync failed: see above. uv.lock and pyproject.toml must agree.")
-    write_stamp("sync", {"inputs": inputs, "groups": sorted(wanted)})
+    write_stamp("sync", {"inputs": inputs if project else "", "groups": sorted(wanted)})
     return python
 
 
@@ -233,7 +233,8 @@ def _install_npm_packages(inputs: str) -> None:
     npm = find_npm()
     if npm is None:
         say(f"no node {NODE_MAJOR} or newer on PATH: taking it from the Python package index")
-        sync(["assets"])
+        # Without our own package: its build wants the assets that are about to be made.
+        sync(["assets"], project=False)
         npm = find_npm()
     if npm is None:
         raise SetupError(f"node {NODE_MAJOR} or newer with npm is needed to build the assets")

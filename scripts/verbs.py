@@ -36,13 +36,11 @@ def become(argv: list[str]) -> int:
     os.execve(argv[0], argv, environment())
 
 
-def prepare(*groups: str, assets: bool = True) -> str:
-    """Everything locked and built; returns the environment's python."""
+def prepare(*groups: str) -> str:
+    """Everything built and locked; returns the environment's python."""
     with one_at_a_time():
-        python = sync(groups)
-        if assets:
-            build_assets()
-    return str(python)
+        build_assets()  # first: our package is installed with them
+        return str(sync(groups))
 
 
 def setup(args: list[str]) -> int:
@@ -82,7 +80,7 @@ def bench(args: list[str]) -> int:
 
 
 def fmt(args: list[str]) -> int:
-    prepare("dev", assets=False)
+    prepare("dev")
     ruff = str(VENV / "bin" / "ruff")
     for argv in ([ruff, "check", "--fix", "--quiet"], [ruff, "format"]):
         if code := subprocess.run(argv, cwd=ROOT, check=False).returncode:
