@@ -1,0 +1,50 @@
+"""The tables, as SQLAlchemy Core metadata. Rooms import the tables they own.
+
+Times are ISO 8601 text in UTC, so that they sort as text on every database. `record` and `value`
+are JSON text whose shape belongs to the room that writes it. A change here needs a migration.
+"""
+
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+swaps = Table(
+    "swaps",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("created_at", String(32), nullable=False),
+    Column("finished_at", String(32)),
+    Column("state", String(20), nullable=False),
+    Column("model", String(200)),
+    Column("record", Text, nullable=False),
+    Index("ix_swaps_created_at", "created_at"),
+    Index("ix_swaps_finished_at", "finished_at"),
+    comment="One row per swap, written before every effect.",
+)
+
+phase_times = Table(
+    "phase_times",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False),
+    Column("phase", String(40), nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("at", String(32), nullable=False),
+    Index("ix_phase_times_key_phase_at", "key", "phase", "at"),
+    comment="How long each phase of a load took, learned per model, image and number of nodes.",
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("at", String(32), nullable=False),
+    comment="Single values that must outlive a restart.",
+)
