@@ -7,12 +7,14 @@
     ├─ Forbidden                   403 forbidden
     ├─ NotFound                    404 not_found
     │  └─ ModelNotFound            404 model_not_found
+    ├─ MethodNotAllowed            405 method_not_allowed
     ├─ Conflict                    409 conflict
     │  └─ HostKeyChanged           409 host_key_changed     (until a person accepts the new key)
     ├─ PayloadTooLarge             413 payload_too_large
     ├─ UnsupportedMediaType        415 unsupported_media_type
     ├─ RateLimited                 429 rate_limited         retryable
     │  └─ QueueFull                429 queue_full           retryable
+    ├─ ClientClosed                499 client_closed        (log only: nobody is left to read it)
     ├─ UpstreamError               502 upstream_error
     │  └─ RemoteCommandFailed      502 remote_command_failed
     ├─ Unavailable                 503 unavailable          retryable
@@ -104,6 +106,12 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class MethodNotAllowed(SparkError):
+    status = 405
+    code = "method_not_allowed"
+    kind = "invalid_request_error"
+
+
 class Conflict(SparkError):
     status = 409
     code = "conflict"
@@ -135,6 +143,12 @@ class RateLimited(SparkError):
 
 class QueueFull(RateLimited):
     code = "queue_full"
+
+
+class ClientClosed(SparkError):
+    status = 499
+    code = "client_closed"
+    kind = "client_error"
 
 
 class UpstreamError(SparkError):

@@ -1,0 +1,144 @@
+"""Headers and error bodies as they go over the wire: one mapping from `SparkError` to JSON and SSE.
+
+Pure. Owns what is stripped in each direction and why. Refuses to know where the bytes go.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from server.base.errors import SparkError
+
+Header = tuple[bytes, bytes]
+
+JSON = b"application/json"
+REQUEST_ID = "spark_control.request_id"
+"""Key of the request id in an ASGI scope, set by the outermost layer."""
+NOTES = "spark_control.notes"
+"""Key of the dict in an ASGI scope whose entries end up in the one log line of the request."""
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"trailers",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+# The body is sent again whole (length), the engine is another host (host), keys and cookies are
+# ours and not the engine's, an error frame must fit into the stream (accept-encoding), and an
+# engine that allows every origin must not speak for us (origin).
+_REQUEST_ONLY = frozenset(
+    {
+        b"accept-encoding",
+        b"authorization",
+        b"content-length",
+        b"cookie",
+        b"expect",
+        b"host",
+        b"origin",
+        b"x-api-key",
+        b"x-request-id",
+    }
+)
+_RESPONSE_ONLY = frozenset(
+    {b"alt-svc", b"api-version", b"date", b"server", b"set-cookie", b"x-request-id"}
+)
+_CORS = b"access-control-"
+
+
+def header(headers: Iterable[Header], name: bytes) -> bytes | None:
+    """The first value of a header; names in an ASGI scope are lower case."""
+    return next((value for key, value in headers if key == name), None)
+
+
+def _named_by_connection(headers: Iterable[Header]) -> frozenset[bytes]:
+    """Header names that `Connection:` declares to be of this hop only."""
+    return frozenset(
+        token.strip().lower()
+        for key, value in headers
+        if key.lower() == b"connection"
+        for token in value.split(b",")
+    )
+
+
+def request_headers(headers: Sequence[Header], request_id: str) -> list[Header]:
+    """What the upstream is told of the client's headers."""
+    named = _named_by_connection(headers)
+    kept = [
+        (key, value)
+        for key, value in headers
+        if key not in _HOP_BY_HOP and key not in _REQUEST_ONLY and key not in named
+    ]
+    kept.append((b"accept-encoding", b"identity"))
+    kept.append((b"x-request-id", request_id.encode("latin-1")))
+    return kept
+
+
+def response_headers(headers: Sequence[Header]) -> list[Header]:
+    """What the client is told of the upstream's headers: nothing of the hop, nothing of CORS."""
+    named = _named_by_connection(headers)
+    return [
+        (lower, value)
+        for lower, value in ((key.lower(), value) for key, value in headers)
+        if lower not in _HOP_BY_HOP
+        and lower not in _RESPONSE_ONLY
+        and lower not in named
+        and not lower.startswith(_CORS)
+    ]
+
+
+def error_body(
+    error: SparkError, request_id: str | None, *, anthropic: bool = False
+) -> dict[str, Any]:
+    """`{"error": …}`. `/v1/messages` clients also look for `"type": "error"` beside it."""
+    body: dict[str, Any] = {"error": error.to_dict(request_id)}
+    return {"type": "error"} | body if anthropic else body
+
+
+def error_headers(error: SparkError) -> list[Header]:
+    """`Retry-After` in whole seconds, rounded up: asking early would only fail again."""
+    if error.retry_after is None:
+        return []
+    return [(b"retry-after", str(max(1, math.ceil(error.retry_after))).encode())]
+
+
+def error_answer(
+    error: SparkError, request_id: str | None, *, anthropic: bool = False
+) -> tuple[int, list[Header], bytes]:
+    """Status, headers and body of an error as JSON."""
+    body = orjson.dumps(error_body(error, request_id, anthropic=anthropic))
+    headers = [(b"content-type", JSON), (b"content-length", str(len(body)).encode())]
+    return error.status, headers + error_headers(error), body
+
+
+def error_frame(
+    error: SparkError, request_id: str | None, *, named: bool = False, whole: bool = True
+) -> bytes:
+    """One SSE frame that ends a broken stream.
+
+    `named` adds `event: error` for the APIs that name their events. When the upstream broke in
+    the middle of a frame (`whole` is False) that frame is closed first, so that ours can be read.
+    """
+    body = orjson.dumps(error_body(error, request_id, anthropic=named))
+    start = b"" if whole else b"\n\n"
+    return start + (b"event: error\n" if named else b"") + b"data: " + body + b"\n\n"
+
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+
+
+def sane_request_id(value: bytes | None) -> str | None:
+    """The caller's request id when it can stand in a log line and a header, else None."""
+    if value is None or not _SANE_ID.fullmatch(value):
+        return None
+    return value.decode("ascii")
