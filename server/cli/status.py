@@ -1,0 +1,61 @@
+"""`status`: one look at everything: what is served, what is being swapped, hosts, services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from server.base.units import duration
+from server.cli.client import path
+from server.cli.hosts import HEADER, row
+from server.cli.inert import one_line
+from server.cli.options import Session, verb
+from server.cli.output import dash, line, show_json, table
+from server.cli.progress import FINAL, number
+
+
+@click.command()
+@verb
+def status(session: Session) -> None:
+    """What is served, what is being swapped, how the hosts are."""
+    with session.client() as client:
+        swap = client.get(path("swaps", "current"))
+        hosts = client.get_list(path("hosts"), "hosts")
+        services = client.get_list(path("services"), "services")
+    if session.json:
+        show_json({"swap": swap, "hosts": hosts, "services": services})
+        return
+    _serving(swap if isinstance(swap, dict) else {})
+    line()
+    table(HEADER, [row(host) for host in hosts])
+    if services:
+        line()
+        table(
+            ["SERVICE", "STATE", "KIND", "HOST", "PORT", "WHY"],
+            [
+                [s.get(k) for k in ("name", "health", "kind", "host", "port", "reason")]
+                for s in services
+            ],
+        )
+
+
+def _serving(body: dict[str, Any]) -> None:
+    """`{serving, current, queue}` as sentences."""
+    serving, current, queue = body.get("serving"), body.get("current"), body.get("queue")
+    if isinstance(serving, dict):
+        model, host = one_line(serving.get("model")), dash(serving.get("host"))
+        line(f"Serving {model} on {host} since {dash(serving.get('since'))}")
+    else:
+        line("Nothing is being served")
+    if isinstance(current, dict) and current.get("state") not in FINAL:
+        eta = number(current.get("eta_seconds"))
+        left = "" if eta is None else f", about {duration(eta)} left"
+        line(
+            f"Swapping to {dash(current.get('model') or 'nothing (unload)')}: "
+            f"{dash(current.get('stage') or current.get('state'))}, "
+            f"{dash(current.get('percent'))} %{left}"
+        )
+    waiting = [item for item in queue if isinstance(item, dict)] if isinstance(queue, list) else []
+    if waiting:
+        line("Waiting: " + ", ".join(dash(item.get("model")) for item in waiting))
