@@ -1,12 +1,13 @@
-"""Frozen values of the swap room: the record that is saved before every effect, and what is served."""
+"""Frozen values of the swap room: the record, saved before every effect, and what is served."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
 from server.base.clock import iso, parse_iso
+from server.base.health import Verdict
 from server.launch.model import Engine, LaunchSpec
 
 OnConflict = Literal["queue", "replace", "reject"]
@@ -34,14 +35,12 @@ class State(StrEnum):
         return self in FINAL
 
 
-FINAL = frozenset(
-    {State.SERVING, State.UNLOADED, State.ROLLED_BACK, State.FAILED, State.CANCELLED}
-)
+FINAL = frozenset({State.SERVING, State.UNLOADED, State.ROLLED_BACK, State.FAILED, State.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One step of a swap: `state` is running, done, failed or cancelled; `seconds` None while running."""
+    """One step: `state` is running, done, failed or cancelled; `seconds` None while running."""
 
     name: str
     host: str | None
@@ -67,7 +66,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class SwapError:
-    """Why a swap did not end in `serving`. `cause` and `advice` come from the failure signatures."""
+    """Why a swap did not end in `serving`; `cause` and `advice` from the failure signatures."""
 
     code: str
     message: str
@@ -220,6 +219,7 @@ class Serving:
     deployment: Deployment
     max_model_len: int | None = None
     accepting: bool = True
+    health: Verdict = field(default_factory=Verdict.up)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -231,4 +231,6 @@ class Serving:
             "since": iso(self.since),
             "max_model_len": self.max_model_len,
             "accepting": self.accepting,
+            "health": self.health.health.value,
+            "reason": self.health.reason,
         }

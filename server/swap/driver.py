@@ -1,0 +1,360 @@
+"""Drives one swap from its first event to its end: save, then act, then post what happened.
+
+Owns the task of the effect that runs, the tick that moves the bar, and the phase timer. Decides
+nothing: what follows what is `swap.machine`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from server.base.clock import Clock
+from server.base.errors import InsufficientStorage, SparkError, Unavailable
+from server.base.logs import get_logger
+from server.launch.model import Progress
+from server.swap.estimate import ORDER, Position, estimate, expected, moved_on
+from server.swap.events import (
+    IMMEDIATE,
+    Admit,
+    Advanced,
+    Answered,
+    Broke,
+    CancelAsked,
+    Check,
+    Checked,
+    Discard,
+    Discarded,
+    Drain,
+    Drained,
+    Effect,
+    Event,
+    Healthy,
+    Hold,
+    Prove,
+    Restore,
+    Serve,
+    Start,
+    Started,
+    StepBegan,
+    StopAll,
+    Stopped,
+    Watch,
+)
+from server.swap.ground import EngineBrokeError, Ground, Listener, Proof
+from server.swap.ledger import Ledger
+from server.swap.machine import advance
+from server.swap.model import Deployment, SwapError, SwapRecord
+from server.swap.node import Node
+
+TICK_SECONDS = 0.5
+SAVE_RETRY_SECONDS = 2.0
+LOG_LINES = 1000
+
+_PHASE_OF_NODE = {
+    Node.PREFLIGHT: "preflight",
+    Node.CONFIRMING: "warming",
+    Node.DRAINING: "draining",
+    Node.STOPPING: "stopping",
+    Node.STARTING: "starting",
+    Node.LOADING: "weights",
+    Node.WARMING: "warming",
+    Node.RB_STOPPING: "stopping",
+    Node.RB_STARTING: "starting",
+    Node.RB_LOADING: "weights",
+    Node.RB_WARMING: "warming",
+    Node.RB_CLEANING: "stopping",
+}
+
+
+class Door:
+    """What the driver tells the gateway side: nothing admitted, admitted again, this is served."""
+
+    def __init__(
+        self,
+        hold: Callable[[], None],
+        admit: Callable[[], None],
+        serve: Callable[[Deployment | None, Proof | None], None],
+        publish: Callable[[SwapRecord], None],
+    ) -> None:
+        self.hold = hold
+        self.admit = admit
+        self.serve = serve
+        self.publish = publish
+
+
+class PhaseTimer:
+    """Seconds per phase of one load; the phase only ever moves forward within a node."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.phase = "preflight"
+        self.fraction: float | None = None
+        self.detail = ""
+        self._since = clock.monotonic()
+        self.times: dict[str, float] = {}
+
+    @property
+    def elapsed(self) -> float:
+        return self._clock.monotonic() - self._since
+
+    def enter(self, phase: str) -> None:
+        if phase == self.phase:
+            return
+        self.times[self.phase] = self.times.get(self.phase, 0.0) + self.elapsed
+        self.phase, self.fraction, self.detail = phase, None, ""
+        self._since = self._clock.monotonic()
+
+    def hear(self, progress: Progress) -> None:
+        phase = moved_on(self.phase, progress.phase)
+        self.enter(phase)
+        if phase == progress.phase:
+            self.fraction, self.detail = progress.fraction, progress.detail
+
+
+class Driver(Listener):
+    """One per running swap. `post` from anywhere on the loop; `run` ends with the record."""
+
+    def __init__(
+        self,
+        record: SwapRecord,
+        *,
+        ground: Ground,
+        ledger: Ledger,
+        clock: Clock,
+        door: Door,
+        drain_seconds: float,
+        weight_bytes: Callable[[SwapRecord], int | None],
+    ) -> None:
+        self.record = record
+        self.lines: deque[str] = deque(maxlen=LOG_LINES)
+        self._ground = ground
+        self._ledger = ledger
+        self._clock = clock
+        self._door = door
+        self._drain_seconds = drain_seconds
+        self._weight_bytes = weight_bytes
+        self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+        self._epoch = 0
+        self._task: asyncio.Task[None] | None = None
+        self._timer = PhaseTimer(clock)
+        self._times = expected({})
+        self._proof: Proof | None = None
+        self._note = ""
+        self.cancel_asked = False
+        self._log = get_logger("swap").bind(swap_id=record.id)
+
+    # ---- what others call
+
+    def post(self, event: Event) -> None:
+        """An event from outside (cancel): valid in every epoch."""
+        self.cancel_asked = self.cancel_asked or isinstance(event, CancelAsked)
+        self._events.put_nowait((-1, event))
+
+    def step(self, name: str, host: str) -> None:
+        self._events.put_nowait((self._epoch, StepBegan(name, host)))
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def progress(self, progress: Progress) -> None:
+        self._note = ""
+        self._timer.hear(progress)
+
+    def note(self, text: str) -> None:
+        self._note = text
+
+    async def run(self, first: Event | Effect) -> SwapRecord:
+        """Until the record is final. `first`: an event, or after a restart the effect to repeat."""
+        try:
+            self._times = expected(
+                await self._ledger.learned(learning_key(self.record)),
+                self._weight_bytes(self.record),
+            )
+            if isinstance(first, Event):
+                await self._take(first)
+            else:
+                self._follow_node()
+                self._begin(first)
+            while not self.record.state.final:
+                await self._one()
+        finally:
+            await self._halt()
+        if self.record.node == Node.SERVING and self.record.target and self._timer.times:
+            await self._learn()
+        return self.record
+
+    # ---- the loop
+
+    async def _one(self) -> None:
+        try:
+            async with asyncio.timeout(TICK_SECONDS):
+                epoch, event = await self._events.get()
+        except TimeoutError:
+            self._tick()
+            return
+        if epoch in (-1, self._epoch):
+            await self._take(event)
+
+    async def _take(self, event: Event) -> None:
+        before = self.record
+        record, effects = advance(before, event, self._clock.now())
+        if record is before:
+            return
+        served = next((effect for effect in effects if isinstance(effect, Serve)), None)
+        await self._save(record, served)
+        self.record = record
+        if record.node != before.node:
+            self._log.info("swap.state", state=record.state.value, node=record.node)
+            self._follow_node()
+        for effect in effects:
+            if isinstance(effect, IMMEDIATE):
+                self._at_once(effect)
+        remote = [effect for effect in effects if not isinstance(effect, IMMEDIATE)]
+        if remote or record.state.final:
+            await self._halt()
+        for effect in remote:
+            self._begin(effect)
+        self._door.publish(self.record)
+
+    def _follow_node(self) -> None:
+        self._note = ""
+        self._timer.enter(_PHASE_OF_NODE.get(Node(self.record.node), self._timer.phase))
+
+    def _at_once(self, effect: Effect) -> None:
+        match effect:
+            case Hold():
+                self._door.hold()
+            case Admit():
+                self._door.admit()
+            case Serve(deployment):
+                self._door.serve(deployment, self._proof)
+            case _:
+                raise TypeError(f"{effect} is not immediate")
+
+    async def _save(self, record: SwapRecord, served: Serve | None) -> None:
+        """Write ahead. While the disk refuses, wait: no effect runs that is not on record."""
+        while True:
+            try:
+                if served is not None:
+                    await self._ledger.save_served(record, served.deployment, self._clock.now())
+                else:
+                    await self._ledger.save(record)
+            except (InsufficientStorage, Unavailable) as error:
+                self._log.error("swap.not_saved", error=error.message)
+                waiting = replace(self.record, stage=f"paused: {error.message}")
+                self._door.publish(waiting)
+                await self._clock.sleep(SAVE_RETRY_SECONDS)
+            else:
+                return
+
+    # ---- effects
+
+    def _begin(self, effect: Effect) -> None:
+        self._epoch += 1
+        self._task = asyncio.create_task(self._carry(effect, self._epoch))
+
+    async def _halt(self) -> None:
+        """Cancel the running effect and wait until its remote side is really ended."""
+        task, self._task = self._task, None
+        self._epoch += 1
+        if task is not None and not task.done():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _carry(self, effect: Effect, epoch: int) -> None:
+        try:
+            event = await self._perform(effect)
+        except EngineBrokeError as broke:
+            event = Broke(broke.error)
+        except SparkError as error:
+            event = Broke(_as_swap_error(error))
+        except Exception as error:  # a bug of ours must end the swap truthfully, never hang it
+            self._log.exception("swap.bug", effect=type(effect).__name__)
+            event = Broke(SwapError("internal", f"Unexpected {type(error).__name__}; see the log."))
+        self._events.put_nowait((epoch, event))
+
+    async def _perform(self, effect: Effect) -> Event:
+        ground, record = self._ground, self.record
+        handlers: dict[type, Callable[[], Awaitable[Event]]] = {
+            Check: self._check,
+            Drain: self._drain,
+            StopAll: self._stop_all,
+        }
+        if type(effect) in handlers:
+            return await handlers[type(effect)]()
+        match effect:
+            case Start(spec, tag):
+                return Started(await ground.start(spec, tag, self))
+            case Restore(previous, tag):
+                specs = [previous.spec] + ([record.target] if record.target else [])
+                await ground.stop_all(specs, keep_tag=tag, listener=self)
+                return Started(await ground.start(previous.spec, tag, self))
+            case Watch(spec, engine):
+                await ground.watch(spec, engine, self)
+                return Healthy()
+            case Prove(spec, engine):
+                self._proof = await ground.prove(spec, engine)
+                return Answered()
+            case Discard(spec, tag):
+                await ground.discard(spec, tag, self)
+                return Discarded()
+            case _:
+                raise TypeError(f"{effect} is not carried out remotely")
+
+    async def _check(self) -> Event:
+        record = self.record
+        if record.target is None:
+            raise TypeError("an unload has no preflight")
+        findings = await self._ground.check(record.target, record.previous)
+        return Checked(tuple(finding.to_dict() for finding in findings))
+
+    async def _drain(self) -> Event:
+        return Drained(await self._ground.drain(self._drain_seconds))
+
+    async def _stop_all(self) -> Event:
+        specs = [self.record.target] if self.record.target else []
+        if self.record.previous:
+            specs.append(self.record.previous.spec)
+        await self._ground.stop_all(specs, keep_tag=None, listener=self)
+        return Stopped()
+
+    # ---- progress
+
+    def _tick(self) -> None:
+        """Move the bar. Not saved: after a crash it is computed anew."""
+        record = self.record
+        if record.state.final or record.node == Node.QUEUED:
+            return
+        timer = self._timer
+        position = Position(timer.phase, timer.elapsed, timer.fraction)
+        percent, eta = estimate(self._times, position)
+        stage = self._note or timer.detail or record.stage
+        event = Advanced(stage, percent, eta)
+        self.record, _ = advance(record, event, self._clock.now())
+        self._door.publish(self.record)
+
+    async def _learn(self) -> None:
+        times = {phase: s for phase, s in self._timer.times.items() if phase in ORDER}
+        with suppress(SparkError):  # a lost estimate is no reason to trouble a swap that serves
+            await self._ledger.learn(learning_key(self.record), times, self._now())
+
+    def _now(self) -> datetime:
+        return self._clock.now()
+
+
+def learning_key(record: SwapRecord) -> str:
+    """Phase times are learned per (model source, image, launcher, number of nodes)."""
+    spec = record.target
+    if spec is None:
+        return "unload"
+    return "|".join((spec.source, spec.image, spec.launcher, str(len(spec.nodes))))
+
+
+def _as_swap_error(error: SparkError) -> SwapError:
+    return SwapError(
+        code=error.code, message=error.message, cause=error.message, advice=error.advice or ""
+    )

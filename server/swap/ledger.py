@@ -1,0 +1,130 @@
+"""What of swaps must outlive us: records, what is served, learned phase times. Owns its SQL.
+
+A record and what is served are saved in one transaction, so that a crash between the two is not
+a state. Errors are those of `store.database`: a full or read-only disk is told to the caller.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.base.clock import iso
+from server.store.database import Database
+from server.store.tables import facts, phase_times, swaps
+from server.swap.estimate import KEEP
+from server.swap.model import Deployment, SwapRecord
+
+SERVED = "served"
+
+
+class Ledger:
+    """One per app, over the one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def save(self, record: SwapRecord) -> None:
+        async with self._database.begin() as connection:
+            await self._put(connection, record)
+
+    async def save_served(
+        self, record: SwapRecord | None, served: Deployment | None, now: datetime
+    ) -> None:
+        """The record (when there is one) and what is served, or neither."""
+        async with self._database.begin() as connection:
+            if record is not None:
+                await self._put(connection, record)
+            await connection.execute(delete(facts).where(facts.c.name == SERVED))
+            value = json.dumps(served.to_dict() if served else None)
+            await connection.execute(facts.insert().values(name=SERVED, value=value, at=iso(now)))
+
+    async def _put(self, connection: AsyncConnection, record: SwapRecord) -> None:
+        row = {
+            "id": record.id,
+            "created_at": iso(record.created_at),
+            "finished_at": iso(record.finished_at),
+            "state": record.state.value,
+            "model": record.model,
+            "record": json.dumps(record.to_saved()),
+        }
+        updated = await connection.execute(
+            swaps.update().where(swaps.c.id == record.id).values(**row)
+        )
+        if updated.rowcount == 0:
+            await connection.execute(swaps.insert().values(**row))
+
+    async def served(self) -> Deployment | None:
+        async with self._database.begin() as connection:
+            query = select(facts.c.value).where(facts.c.name == SERVED)
+            value = (await connection.execute(query)).scalar_one_or_none()
+        body = json.loads(value) if value else None
+        return Deployment.from_dict(body) if body else None
+
+    async def get(self, swap_id: str) -> SwapRecord | None:
+        async with self._database.begin() as connection:
+            query = select(swaps.c.record).where(swaps.c.id == swap_id)
+            value = (await connection.execute(query)).scalar_one_or_none()
+        return SwapRecord.from_saved(json.loads(value)) if value else None
+
+    async def unfinished(self) -> list[SwapRecord]:
+        """Oldest first."""
+        async with self._database.begin() as connection:
+            query = (
+                select(swaps.c.record)
+                .where(swaps.c.finished_at.is_(None))
+                .order_by(swaps.c.created_at, swaps.c.id)
+            )
+            rows = (await connection.execute(query)).scalars().all()
+        return [SwapRecord.from_saved(json.loads(row)) for row in rows]
+
+    async def history(self, limit: int) -> list[SwapRecord]:
+        """Newest first."""
+        async with self._database.begin() as connection:
+            query = (
+                select(swaps.c.record)
+                .order_by(swaps.c.created_at.desc(), swaps.c.id.desc())
+                .limit(limit)
+            )
+            rows = (await connection.execute(query)).scalars().all()
+        return [SwapRecord.from_saved(json.loads(row)) for row in rows]
+
+    async def learn(self, key: str, times: Mapping[str, float], now: datetime) -> None:
+        """Add one load's phase times and forget all but the newest few of each phase."""
+        if not times:
+            return
+        async with self._database.begin() as connection:
+            rows = [
+                {"key": key, "phase": phase, "seconds": seconds, "at": iso(now)}
+                for phase, seconds in times.items()
+            ]
+            await connection.execute(phase_times.insert(), rows)
+            for phase in times:
+                mine = (phase_times.c.key == key) & (phase_times.c.phase == phase)
+                kept = (
+                    select(phase_times.c.id)
+                    .where(mine)
+                    .order_by(phase_times.c.id.desc())
+                    .limit(KEEP)
+                )
+                ids = (await connection.execute(kept)).scalars().all()
+                await connection.execute(
+                    delete(phase_times).where(mine & phase_times.c.id.not_in(ids))
+                )
+
+    async def learned(self, key: str) -> dict[str, list[float]]:
+        """Seconds per phase, oldest first."""
+        async with self._database.begin() as connection:
+            query = (
+                select(phase_times.c.phase, phase_times.c.seconds)
+                .where(phase_times.c.key == key)
+                .order_by(phase_times.c.id)
+            )
+            rows = (await connection.execute(query)).all()
+        times: dict[str, list[float]] = defaultdict(list)
+        for phase, seconds in rows:
+            times[phase].append(seconds)
+        return dict(times)

@@ -1,0 +1,411 @@
+"""The swap machine: events in, effects out, over one transition table.
+
+Theory. A swap is a transaction over hosts that may vanish at any moment, run by a program that may
+be killed at any moment. So nothing is remembered outside the record: `advance` is a pure function
+of (record, event, now), the driver saves the record it returns *before* it carries out the effects,
+and every effect is idempotent (it is keyed by the swap's id as a tag on the engine), so that after
+a crash the effect of the saved node can simply be carried out again, once `swap.resume` has looked.
+
+               ┌────────── already served, not forced ──────────► CONFIRMING ─► SERVING
+    QUEUED ─► PREFLIGHT ─► DRAINING ─► STOPPING ─► STARTING ─► LOADING ─► WARMING ─► SERVING
+                  │        (unload: ─► UNLOADED)        └────────┬┴──────────┘
+                  │ refused                                      │ broke or cancelled
+                  ▼                                              ▼
+              RB_WARMING ◄─ RB_LOADING ◄─ RB_STARTING ◄─── RB_STOPPING (the failed engine goes)
+                  │                                              │ nothing to restore
+                  ▼                                              ▼
+      ROLLED_BACK or CANCELLED                          FAILED or CANCELLED
+      (the previous model answered)               (nothing is served, and we say so)
+
+Invariants. (1) The previous engine is not touched before STOPPING: a refusal or a cancel up to then
+leaves it serving; a refusal proves that with an answer before it says `rolled_back`. (2) A new
+engine is started only after every engine of ours on its hosts is gone. (3) From STOPPING on, every
+path ends in an engine that answered, or in FAILED/CANCELLED with nothing of ours running.
+(4) `percent` never goes back, except that rolling back starts its own count. (5) An event that the
+table has no row for is stale and changes nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from server.base.finding import Severity
+from server.launch.model import LaunchSpec
+from server.swap.events import (
+    Admit,
+    Admitted,
+    Advanced,
+    Answered,
+    Broke,
+    CancelAsked,
+    Check,
+    Checked,
+    Discard,
+    Discarded,
+    Drain,
+    Drained,
+    Effect,
+    Event,
+    Healthy,
+    Hold,
+    Prove,
+    Restore,
+    Serve,
+    Start,
+    Started,
+    StepBegan,
+    StopAll,
+    Stopped,
+    Watch,
+)
+from server.swap.model import Deployment, StepRecord, SwapError, SwapRecord
+from server.swap.node import (
+    FINAL_NODES,
+    ROLLBACK,
+    STAGE_OF,
+    STATE_OF,
+    UNTOUCHED,
+    Node,
+    rollback_tag,
+)
+
+Outcome = tuple[SwapRecord, tuple[Effect, ...]]
+Handler = Callable[[SwapRecord, Any, datetime], Outcome]
+
+
+# ---- how a record moves ------------------------------------------------------------------------
+
+
+def _close_steps(record: SwapRecord, result: str, now: datetime) -> tuple[StepRecord, ...]:
+    return tuple(
+        replace(step, state=result, seconds=max(0.0, (now - step.began_at).total_seconds()))
+        if step.state == "running"
+        else step
+        for step in record.steps
+    )
+
+
+def _host(record: SwapRecord, node: Node) -> str | None:
+    if node in ROLLBACK and node is not Node.RB_STOPPING and record.previous:
+        return record.previous.spec.head.host
+    if node is Node.STOPPING and record.previous:
+        return record.previous.spec.head.host
+    return record.target.head.host if record.target else None
+
+
+def enter(record: SwapRecord, node: Node, now: datetime, *, result: str = "done") -> SwapRecord:
+    """Close the running steps with `result`, open the step of `node`, show its state and stage."""
+    steps = _close_steps(record, result, now)
+    final = node in FINAL_NODES
+    if not final:
+        steps = (*steps, StepRecord(node.value, _host(record, node), "running", now))
+    restarting = node in ROLLBACK and Node(record.node) not in ROLLBACK
+    return record.with_(
+        node=node.value,
+        state=STATE_OF[node],
+        stage=STAGE_OF[node],
+        steps=steps,
+        percent=100.0 if node is Node.SERVING else 0.0 if restarting else record.percent,
+        eta_seconds=None if final or restarting else record.eta_seconds,
+        finished_at=now if final else None,
+    )
+
+
+def _admitted(record: SwapRecord, event: Admitted, now: datetime) -> Outcome:
+    record = record.with_(previous=event.previous, started_at=now)
+    if record.target is None:
+        if event.previous is None:
+            return enter(record, Node.STOPPING, now), (StopAll(),)
+        return enter(record, Node.DRAINING, now), (Hold(), Drain())
+    if event.already and event.previous is not None and not record.force:
+        record = enter(record.with_(engine=event.previous.engine), Node.CONFIRMING, now)
+        return record, (Prove(event.previous.spec, event.previous.engine),)
+    return enter(record, Node.PREFLIGHT, now), (Check(),)
+
+
+def _checked(record: SwapRecord, event: Checked, now: datetime) -> Outcome:
+    record = record.with_(findings=event.findings)
+    errors = [f for f in event.findings if f["severity"] == Severity.ERROR.value]
+    if errors and not record.force:
+        first = errors[0]
+        return _refused(
+            record,
+            SwapError(
+                code=str(first["code"]),
+                message=" ".join(str(f["message"]) for f in errors),
+                cause=str(first["message"]),
+                advice=str(first["advice"]),
+            ),
+            now,
+        )
+    if record.previous is None:
+        return enter(record, Node.STOPPING, now), (StopAll(),)
+    return enter(record, Node.DRAINING, now), (Hold(), Drain())
+
+
+def _refused(record: SwapRecord, error: SwapError, now: datetime) -> Outcome:
+    """Nothing was touched. With a previous model, prove that it still answers before saying so."""
+    record = record.with_(error=error)
+    if record.previous is None:
+        return enter(record, Node.FAILED, now, result="failed"), (Serve(None),)
+    record = enter(
+        record.with_(engine=record.previous.engine), Node.RB_WARMING, now, result="failed"
+    )
+    return record, (Admit(), Prove(record_previous(record).spec, record_previous(record).engine))
+
+
+def record_previous(record: SwapRecord) -> Deployment:
+    """The previous deployment of a record that is known to have one."""
+    if record.previous is None:
+        raise ValueError(f"swap {record.id} has no previous deployment")
+    return record.previous
+
+
+def record_target(record: SwapRecord) -> LaunchSpec:
+    """The target of a record that is known to have one (not an unload)."""
+    if record.target is None:
+        raise ValueError(f"swap {record.id} is an unload")
+    return record.target
+
+
+def _preflight_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
+    return _refused(record, event.error, now)
+
+
+def _confirming_broke(record: SwapRecord, _event: Broke, now: datetime) -> Outcome:
+    """Loaded but mute: what was asked for is a model that answers, so start it anew."""
+    return enter(record.with_(engine=None), Node.PREFLIGHT, now, result="failed"), (Check(),)
+
+
+def _confirmed(record: SwapRecord, _event: Answered, now: datetime) -> Outcome:
+    deployment = replace(record_previous(record), proven_at=now)
+    return enter(record, Node.SERVING, now), (Serve(deployment),)
+
+
+def _drained(record: SwapRecord, _event: Drained, now: datetime) -> Outcome:
+    return enter(record, Node.STOPPING, now), (Serve(None), StopAll())
+
+
+def _stopped(record: SwapRecord, _event: Stopped, now: datetime) -> Outcome:
+    if record.target is None:
+        return enter(record, Node.UNLOADED, now), (Serve(None),)
+    return enter(record, Node.STARTING, now), (Start(record.target, record.id),)
+
+
+def _started(record: SwapRecord, event: Started, now: datetime) -> Outcome:
+    record = enter(record.with_(engine=event.engine), Node.LOADING, now)
+    return record, (Watch(record_target(record), event.engine),)
+
+
+def _healthy(record: SwapRecord, _event: Healthy, now: datetime) -> Outcome:
+    record = enter(record, Node.WARMING, now)
+    if record.engine is None:
+        raise ValueError(f"swap {record.id} is healthy without an engine")
+    return record, (Prove(record_target(record), record.engine),)
+
+
+def _answered(record: SwapRecord, _event: Answered, now: datetime) -> Outcome:
+    if record.engine is None:
+        raise ValueError(f"swap {record.id} answered without an engine")
+    deployment = Deployment(record_target(record), record.engine, now)
+    return enter(record, Node.SERVING, now), (Serve(deployment),)
+
+
+def _broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
+    record = record.with_(error=event.error)
+    if record.target is None:
+        return enter(record, Node.FAILED, now, result="failed"), (Serve(None),)
+    record = enter(record, Node.RB_STOPPING, now, result="failed")
+    return record, (Discard(record_target(record), record.id),)
+
+
+def _cancel_untouched(record: SwapRecord, event: CancelAsked, now: datetime) -> Outcome:
+    record = record.with_(cancelled_by=event.by)
+    return enter(record, Node.CANCELLED, now, result="cancelled"), (Admit(),)
+
+
+def _cancel_touched(record: SwapRecord, event: CancelAsked, now: datetime) -> Outcome:
+    record = record.with_(cancelled_by=event.by)
+    if record.target is None:
+        record = enter(record, Node.RB_STARTING, now, result="cancelled")
+        if record.previous is None:
+            return enter(record, Node.CANCELLED, now, result="cancelled"), (Serve(None),)
+        return record, (Restore(record.previous, rollback_tag(record.id)),)
+    record = enter(record, Node.RB_STOPPING, now, result="cancelled")
+    return record, (Discard(record_target(record), record.id),)
+
+
+def _discarded(record: SwapRecord, _event: Discarded, now: datetime) -> Outcome:
+    record = record.with_(engine=None)
+    if record.previous is None:
+        return _end_without_engine(record, now)
+    record = enter(record, Node.RB_STARTING, now)
+    return record, (Restore(record_previous(record), rollback_tag(record.id)),)
+
+
+def _end_without_engine(record: SwapRecord, now: datetime) -> Outcome:
+    node = Node.FAILED if record.error else Node.CANCELLED
+    return enter(record, node, now), (Serve(None),)
+
+
+def _discard_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
+    """The failed engine is still there: another one beside it would break invariant 2."""
+    return _fail_rollback(record, event.error, now)
+
+
+def _fail_rollback(record: SwapRecord, error: SwapError, now: datetime) -> Outcome:
+    first = record.error
+    what = "the previous model could not be restored" if record.previous else "clean-up failed"
+    merged = SwapError(
+        code=first.code if first else error.code,
+        message=f"{first.message if first else 'Cancelled.'} Then {what}: {error.message}",
+        cause=first.cause if first else error.cause,
+        advice=error.advice or (first.advice if first else ""),
+        log_excerpt=(first.log_excerpt if first else "") or error.log_excerpt,
+    )
+    return enter(record.with_(error=merged), Node.FAILED, now, result="failed"), (Serve(None),)
+
+
+def _restored(record: SwapRecord, event: Started, now: datetime) -> Outcome:
+    record = enter(record.with_(engine=event.engine), Node.RB_LOADING, now)
+    return record, (Watch(record_previous(record).spec, event.engine),)
+
+
+def _restored_healthy(record: SwapRecord, _event: Healthy, now: datetime) -> Outcome:
+    record = enter(record, Node.RB_WARMING, now)
+    if record.engine is None:
+        raise ValueError(f"swap {record.id} is healthy without an engine")
+    return record, (Prove(record_previous(record).spec, record.engine),)
+
+
+def _restored_answered(record: SwapRecord, _event: Answered, now: datetime) -> Outcome:
+    if record.engine is None:
+        raise ValueError(f"swap {record.id} answered without an engine")
+    deployment = Deployment(record_previous(record).spec, record.engine, now)
+    node = Node.ROLLED_BACK if record.error else Node.CANCELLED
+    return enter(record, node, now), (Serve(deployment),)
+
+
+def _proof_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
+    """An untouched previous engine that is mute is started again; a restored one failed."""
+    tag = rollback_tag(record.id)
+    if record.engine is not None and record.engine.tag != tag:
+        record = enter(record.with_(engine=None), Node.RB_STARTING, now, result="failed")
+        return record, (Hold(), Restore(record_previous(record), tag))
+    return _rollback_broke(record, event, now)
+
+
+def _rollback_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
+    """The previous model fails too: remember why, clean up, then say that nothing serves."""
+    failed, _ = _fail_rollback(record, event.error, now)
+    record = enter(record.with_(error=failed.error), Node.RB_CLEANING, now, result="failed")
+    return record, (Discard(record_previous(record).spec, rollback_tag(record.id)),)
+
+
+def _cleaned(record: SwapRecord, _event: Discarded, now: datetime) -> Outcome:
+    return enter(record.with_(engine=None), Node.FAILED, now), (Serve(None),)
+
+
+def _advanced(record: SwapRecord, event: Advanced, _now: datetime) -> Outcome:
+    percent = record.percent
+    if event.percent is not None:
+        percent = max(percent, min(event.percent, 99.0))
+    record = record.with_(stage=event.stage, percent=percent, eta_seconds=event.eta_seconds)
+    return record, ()
+
+
+def _step_began(record: SwapRecord, event: StepBegan, now: datetime) -> Outcome:
+    """A sub-step ends the sub-step before it on the same host, never the node's own step."""
+    steps = tuple(
+        replace(step, state="done", seconds=max(0.0, (now - step.began_at).total_seconds()))
+        if step.state == "running" and step.host == event.host and ":" in step.name
+        else step
+        for step in record.steps
+    )
+    name = f"{record.node}: {event.name}"
+    return record.with_(steps=(*steps, StepRecord(name, event.host, "running", now))), ()
+
+
+# ---- the table ---------------------------------------------------------------------------------
+
+_WORKING = tuple(node for node in Node if node not in FINAL_NODES and node is not Node.QUEUED)
+
+TABLE: Mapping[tuple[Node, type[Any]], Handler] = {
+    (Node.QUEUED, Admitted): _admitted,
+    (Node.PREFLIGHT, Checked): _checked,
+    (Node.PREFLIGHT, Broke): _preflight_broke,
+    (Node.CONFIRMING, Answered): _confirmed,
+    (Node.CONFIRMING, Broke): _confirming_broke,
+    (Node.DRAINING, Drained): _drained,
+    (Node.DRAINING, Broke): _preflight_broke,
+    (Node.STOPPING, Stopped): _stopped,
+    (Node.STOPPING, Broke): _broke,
+    (Node.STARTING, Started): _started,
+    (Node.STARTING, Broke): _broke,
+    (Node.LOADING, Healthy): _healthy,
+    (Node.LOADING, Broke): _broke,
+    (Node.WARMING, Answered): _answered,
+    (Node.WARMING, Broke): _broke,
+    (Node.RB_STOPPING, Discarded): _discarded,
+    (Node.RB_STOPPING, Broke): _discard_broke,
+    (Node.RB_STARTING, Started): _restored,
+    (Node.RB_STARTING, Broke): _rollback_broke,
+    (Node.RB_LOADING, Healthy): _restored_healthy,
+    (Node.RB_LOADING, Broke): _rollback_broke,
+    (Node.RB_WARMING, Answered): _restored_answered,
+    (Node.RB_WARMING, Broke): _proof_broke,
+    (Node.RB_CLEANING, Discarded): _cleaned,
+    (Node.RB_CLEANING, Broke): _cleaned,
+    **{(node, CancelAsked): _cancel_untouched for node in sorted(UNTOUCHED)},
+    (Node.STOPPING, CancelAsked): _cancel_touched,
+    (Node.STARTING, CancelAsked): _cancel_touched,
+    (Node.LOADING, CancelAsked): _cancel_touched,
+    (Node.WARMING, CancelAsked): _cancel_touched,
+    **{(node, Advanced): _advanced for node in _WORKING},
+    **{(node, StepBegan): _step_began for node in _WORKING},
+}
+
+
+def advance(record: SwapRecord, event: Event, now: datetime) -> Outcome:
+    """One step. Returns the record unchanged and no effects for an event that is stale here."""
+    handler = TABLE.get((Node(record.node), type(event)))
+    if handler is None:
+        return record, ()
+    return handler(record, event, now)
+
+
+def effect_of(record: SwapRecord) -> Effect | None:
+    """The effect whose answer `record.node` waits for: what a restart carries out again."""
+    node, target, previous = Node(record.node), record.target, record.previous
+    simple: Mapping[Node, Effect] = {
+        Node.PREFLIGHT: Check(),
+        Node.DRAINING: Drain(),
+        Node.STOPPING: StopAll(),
+    }
+    if node in simple:
+        return simple[node]
+    if target is not None:
+        if node is Node.STARTING:
+            return Start(target, record.id)
+        if node is Node.RB_STOPPING:
+            return Discard(target, record.id)
+        if record.engine is not None and node in {Node.LOADING, Node.WARMING}:
+            kind = Watch if node is Node.LOADING else Prove
+            return kind(target, record.engine)
+    return _rollback_effect(record, node, previous)
+
+
+def _rollback_effect(record: SwapRecord, node: Node, previous: Deployment | None) -> Effect | None:
+    if previous is None:
+        return None
+    tag = rollback_tag(record.id)
+    if node is Node.RB_STARTING:
+        return Restore(previous, tag)
+    if node is Node.RB_CLEANING:
+        return Discard(previous.spec, tag)
+    if record.engine is not None and node is Node.RB_LOADING:
+        return Watch(previous.spec, record.engine)
+    if record.engine is not None and node in {Node.RB_WARMING, Node.CONFIRMING}:
+        return Prove(previous.spec, record.engine)
+    return None

@@ -1,0 +1,195 @@
+"""Preflight: from what was seen on the hosts to findings. Pure; `swap.live` gathers the facts.
+
+Only an `error` refuses a swap (and `force` overrides it). What could not be told is a finding of
+its own, never a silent pass.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from server.base.finding import Finding, Severity
+from server.base.units import GIB, size
+from server.catalog.fit import Fit
+from server.catalog.model import ModelFiles
+from server.launch.model import Engine, LaunchSpec
+
+DOWNLOAD_RESERVE = 20 * GIB
+"""Free disk below which a download of unknown size is warned about."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What preflight saw on one host. `reachable` None means Unknown; other None: not told."""
+
+    host: str
+    reachable: bool | None
+    reason: str = ""
+    files: ModelFiles | None = None
+    image_id: str | None = None
+    image_checked: bool = False
+    port_owner: str | None = None
+    engines: tuple[Engine, ...] = ()
+    disk_free: int | None = None
+    driver: str | None = None
+
+
+def findings(
+    spec: LaunchSpec, facts: Sequence[HostFacts], fit: Fit | None, served: Engine | None
+) -> list[Finding]:
+    """In the order a person would fix them: hosts, image, files, memory, port, parity."""
+    found: list[Finding] = []
+    for host in facts:
+        found += _host(host)
+        if host.reachable:
+            found += _image(spec, host)
+            found += _files(spec, host)
+    found += _memory(fit, spec)
+    reachable = [host for host in facts if host.reachable]
+    found += [f for host in reachable[:1] for f in _port(spec, host)]
+    found += [f for host in reachable for f in _others(host, served)]
+    found += _parity(reachable)
+    return found
+
+
+def _host(facts: HostFacts) -> list[Finding]:
+    if facts.reachable:
+        return [Finding("host", Severity.OK, f"{facts.host} answers.", host=facts.host)]
+    advice = "Look at its power, network and SSH; the host's page runs the doctor."
+    message = f"{facts.host} cannot be reached: {facts.reason}"
+    return [Finding("host_unreachable", Severity.ERROR, message, advice, facts.host)]
+
+
+def _image(spec: LaunchSpec, facts: HostFacts) -> list[Finding]:
+    if spec.launcher == "bare" or not facts.image_checked:
+        return []
+    if facts.image_id:
+        message = f"The image {spec.image} is on {facts.host}."
+        return [Finding("image", Severity.OK, message, host=facts.host)]
+    return [
+        Finding(
+            "image_missing",
+            Severity.ERROR,
+            f"The image {spec.image} is not on {facts.host}.",
+            f"Build or pull it there (docker pull {spec.image}), or set engine.image.",
+            facts.host,
+        )
+    ]
+
+
+def _files(spec: LaunchSpec, facts: HostFacts) -> list[Finding]:
+    files = facts.files
+    if files is None:
+        message = f"The files of {spec.source} on {facts.host} could not be looked at."
+        return [Finding("files_unknown", Severity.UNKNOWN, message, host=facts.host)]
+    if not files.found:
+        return [_absent(spec, facts, files)]
+    if files.complete is False:
+        what = files.reason or f"missing: {', '.join((*files.missing, *files.partial)[:5])}"
+        advice = (
+            "Copy the missing files to the host, or download the model again."
+            if spec.local_path
+            else "Finish the download there (hf download), or remove the partial files."
+        )
+        severity = Severity.ERROR if spec.local_path else Severity.WARNING
+        message = f"{spec.source} is incomplete on {facts.host}: {what}."
+        return [Finding("files_incomplete", severity, message, advice, facts.host)]
+    if files.complete is None:
+        message = f"It cannot be told whether {facts.host} has all of {spec.source}: {files.reason}"
+        return [Finding("files_unknown", Severity.UNKNOWN, message, host=facts.host)]
+    message = f"{spec.source} is complete on {facts.host} ({size(files.weight_bytes)})."
+    return [Finding("files", Severity.OK, message, host=facts.host)]
+
+
+def _absent(spec: LaunchSpec, facts: HostFacts, files: ModelFiles) -> Finding:
+    if spec.local_path:
+        why = f": {files.reason}" if files.reason else "."
+        return Finding(
+            "files_missing",
+            Severity.ERROR,
+            f"{spec.source} cannot be used on {facts.host}{why}",
+            "Copy the model to that path on the host, under one of engine.model_roots.",
+            facts.host,
+        )
+    if facts.disk_free is not None and facts.disk_free < DOWNLOAD_RESERVE:
+        return Finding(
+            "disk_low",
+            Severity.WARNING,
+            f"{spec.source} is not on {facts.host}; {size(facts.disk_free)} are free there.",
+            "Remove models that are not used, then download it.",
+            facts.host,
+        )
+    return Finding(
+        "download",
+        Severity.INFO,
+        f"{spec.source} is not on {facts.host} yet: the engine downloads it first.",
+        "This can take long; download it beforehand to make the swap quick.",
+        facts.host,
+    )
+
+
+def _memory(fit: Fit | None, spec: LaunchSpec) -> list[Finding]:
+    if fit is None:
+        message = f"Whether {spec.model} fits cannot be told before its files are on the host."
+        return [Finding("fit_unknown", Severity.UNKNOWN, message, host=spec.head.host)]
+    lines = " ".join(fit.lines)
+    severity, code, advice = {
+        "fits": (Severity.OK, "fit", ""),
+        "tight": (Severity.WARNING, "fit_tight", "Lower max_model_len or free memory first."),
+        "cannot": (
+            Severity.ERROR,
+            "fit_cannot",
+            "Lower max_model_len or gpu_memory_utilization, stop what else uses memory there, "
+            "or use more nodes.",
+        ),
+    }.get(fit.verdict, (Severity.UNKNOWN, "fit_unknown", ""))
+    return [Finding(code, severity, lines, advice, spec.head.host)]
+
+
+def _port(spec: LaunchSpec, facts: HostFacts) -> list[Finding]:
+    if facts.port_owner is None or any(engine.running for engine in facts.engines):
+        return []
+    return [
+        Finding(
+            "port_taken",
+            Severity.ERROR,
+            f"Port {spec.port} on {facts.host} is taken by {facts.port_owner}.",
+            "Stop that program, or set engine.port to another port.",
+            facts.host,
+        )
+    ]
+
+
+def _others(facts: HostFacts, served: Engine | None) -> list[Finding]:
+    return [
+        Finding(
+            "other_engine",
+            Severity.WARNING,
+            f"Another engine of ours ({engine.model}) runs on {facts.host}; it is stopped.",
+            host=facts.host,
+        )
+        for engine in facts.engines
+        if engine.running and not (served is not None and engine.tag == served.tag)
+    ]
+
+
+def _parity(facts: Sequence[HostFacts]) -> list[Finding]:
+    if len(facts) < 2:
+        return []
+    found = []
+    pairs = (
+        ("image", "image_mismatch", "the engine image", [f.image_id for f in facts]),
+        ("driver", "driver_mismatch", "the GPU driver", [f.driver for f in facts]),
+    )
+    for code, bad, what, values in pairs:
+        known = {value for value in values if value}
+        if len(known) > 1:
+            shown = ", ".join(
+                f"{f.host}: {v or 'unknown'}" for f, v in zip(facts, values, strict=True)
+            )
+            advice = "Bring the nodes to the same version; tensor parallel runs need it."
+            found.append(
+                Finding(bad, Severity.WARNING, f"The nodes differ in {what} ({shown}).", advice)
+            )
+        elif known:
+            found.append(Finding(code + "_parity", Severity.OK, f"The nodes agree on {what}."))
+    return found

@@ -1,0 +1,512 @@
+"""The one writer of what is served: requests, the queue, restarting where it was, looking after.
+
+Owns `serving()` and the single task that runs swaps, so that no two ever run at once. Refuses to
+touch a host itself: that is the ground's.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from server.base.bus import EventBus
+from server.base.clock import Clock
+from server.base.errors import Conflict, ModelNotFound, NotFound, QueueFull
+from server.base.finding import Finding
+from server.base.health import Health, Verdict
+from server.base.logs import get_logger
+from server.catalog.model import Catalog, Model
+from server.config.model import Settings
+from server.launch.model import Engine, LaunchSpec, PlannedCommand
+from server.swap.after import Reaction, after_death, strays
+from server.swap.driver import Door, Driver
+from server.swap.events import Admitted, Broke, CancelAsked, Effect, Event
+from server.swap.ground import Ground, Proof
+from server.swap.ledger import Ledger
+from server.swap.model import Deployment, OnConflict, Serving, State, SwapError, SwapRecord
+from server.swap.node import STAGE_OF, UNTOUCHED, Node
+from server.swap.resume import Continue, Report, Wait, hosts_of, resume, tagged
+
+QUEUE_LIMIT = 16
+LOOK_SECONDS = 2.0
+FAILED_LOOKS = 2
+KEPT_LOGS = 8
+
+
+class SwapService:
+    """One per app: `start()` once, `close()` at shutdown (engines go on)."""
+
+    def __init__(
+        self,
+        *,
+        ground: Ground,
+        ledger: Ledger,
+        catalog: Callable[[], Catalog],
+        settings: Callable[[], Settings],
+        build_spec: Callable[[Model, Settings], LaunchSpec],
+        bus: EventBus,
+        clock: Clock,
+        new_id: Callable[[datetime], str],
+        weight_bytes: Callable[[LaunchSpec], int | None] = lambda _spec: None,
+    ) -> None:
+        self._ground = ground
+        self._ledger = ledger
+        self._catalog = catalog
+        self._settings = settings
+        self._build_spec = build_spec
+        self._bus = bus
+        self._clock = clock
+        self._new_id = new_id
+        self._weight_bytes = weight_bytes
+        self._log = get_logger("swap")
+        self._lock = asyncio.Lock()
+        self._queue: list[SwapRecord] = []
+        self._wake = asyncio.Event()
+        self._driver: Driver | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._serving: Serving | None = None
+        self._restarts: list[datetime] = []
+        self._bad_looks = 0
+        self._seen_up: frozenset[str] = frozenset()
+        self._logs: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Show what was served at once, then look at the hosts in the background."""
+        unfinished = await self._ledger.unfinished()
+        begun = [record for record in unfinished if record.node != Node.QUEUED]
+        self._queue = [record for record in unfinished if record.node == Node.QUEUED]
+        served = await self._ledger.served()
+        if served is not None and (not begun or Node(begun[0].node) in UNTOUCHED):
+            self._show(served, None, health=Verdict.unknown("not looked at since the restart"))
+        self._task = asyncio.create_task(self._run(begun), name="swap-writer")
+
+    async def close(self) -> None:
+        """Stop driving; the saved record is taken up at the next start."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    # ---- what people and programs ask
+
+    async def request(
+        self,
+        model: str,
+        *,
+        on_conflict: OnConflict = "queue",
+        force: bool = False,
+        requested_by: str,
+    ) -> SwapRecord:
+        """Ask for a model (id or alias). Joins a swap to the same model that is scheduled last."""
+        entry = self._find(model)
+        target = self._build_spec(entry, self._settings())
+        async with self._lock:
+            scheduled = self._scheduled()
+            same = scheduled is not None and scheduled.model == entry.id
+            if same and scheduled is not None and not force and scheduled.cancelled_by is None:
+                return scheduled
+            return await self._enqueue(entry.id, target, on_conflict, force, requested_by)
+
+    async def unload(self, *, requested_by: str) -> SwapRecord:
+        """Stop what is served; queued behind a running swap."""
+        async with self._lock:
+            scheduled = self._scheduled()
+            if scheduled is not None and scheduled.model is None:
+                return scheduled
+            return await self._enqueue(None, None, "queue", False, requested_by)
+
+    async def cancel(self, swap_id: str, *, requested_by: str) -> SwapRecord:
+        """Cancel a queued or running swap. `Conflict` when it ended or is already rolling back."""
+        async with self._lock:
+            return await self._cancel(swap_id, requested_by)
+
+    def current(self) -> SwapRecord | None:
+        return self._driver.record if self._driver else None
+
+    def queue(self) -> tuple[SwapRecord, ...]:
+        return tuple(self._queue)
+
+    async def get(self, swap_id: str) -> SwapRecord:
+        for record in (self.current(), *self._queue):
+            if record is not None and record.id == swap_id:
+                return record
+        found = await self._ledger.get(swap_id)
+        if found is None:
+            raise NotFound(f"There is no swap {swap_id!r}.", param="id")
+        return found
+
+    async def history(self, limit: int = 50) -> list[SwapRecord]:
+        """Newest first; the running one as it is now."""
+        current = self.current()
+        records = await self._ledger.history(limit)
+        return [current if current and r.id == current.id else r for r in records]
+
+    def serving(self) -> Serving | None:
+        return self._serving
+
+    def log_tail(self, swap_id: str) -> tuple[str, ...]:
+        """The engine's log lines seen by that swap: the running one and the last few."""
+        if self._driver is not None and self._driver.record.id == swap_id:
+            return tuple(self._driver.lines)
+        return self._logs.get(swap_id, ())
+
+    async def preflight(self, model: str) -> list[Finding]:
+        spec = self._build_spec(self._find(model), self._settings())
+        deployment = self._serving.deployment if self._serving else None
+        return await self._ground.check(spec, deployment)
+
+    async def command(self, model: str) -> tuple[PlannedCommand, ...]:
+        return self._ground.commands(self._build_spec(self._find(model), self._settings()))
+
+    # ---- the queue
+
+    def _find(self, name: str) -> Model:
+        catalog = self._catalog()
+        entry = catalog.find(name)
+        if entry is None:
+            known = ", ".join(list(catalog.models)[:20]) or "none"
+            raise ModelNotFound(
+                f"The catalog has no model {name!r}. It has: {known}.",
+                param="model",
+                advice="Add it to the catalog, or use one of these ids.",
+            )
+        if not entry.enabled:
+            raise Conflict(f"The model {entry.id!r} is disabled in the catalog.", param="model")
+        return entry
+
+    def _scheduled(self) -> SwapRecord | None:
+        """The swap that decides what will be served when all are done: the last of the queue."""
+        if self._queue:
+            return self._queue[-1]
+        return self.current()
+
+    async def _enqueue(
+        self,
+        model: str | None,
+        target: LaunchSpec | None,
+        on_conflict: OnConflict,
+        force: bool,
+        requested_by: str,
+    ) -> SwapRecord:
+        busy = self._scheduled()
+        if busy is not None and on_conflict == "reject":
+            raise Conflict(
+                f"A swap to {busy.model or 'nothing'} is {busy.state.value}; nothing was changed.",
+                advice="Wait for it, cancel it, or ask with on_conflict queue or replace.",
+            )
+        if len(self._queue) >= QUEUE_LIMIT and on_conflict != "replace":
+            raise QueueFull(f"{QUEUE_LIMIT} swaps are waiting already.", retry_after=30)
+        now = self._clock.now()
+        record = SwapRecord(
+            id=self._new_id(now),
+            model=model,
+            node=Node.QUEUED.value,
+            state=State.QUEUED,
+            created_at=now,
+            requested_by=requested_by,
+            target=target,
+            force=force,
+            stage=STAGE_OF[Node.QUEUED],
+        )
+        await self._ledger.save(record)
+        if on_conflict == "replace":
+            await self._clear(requested_by)
+        self._queue.append(record)
+        self._publish(record)
+        self._wake.set()
+        return record
+
+    async def _clear(self, requested_by: str) -> None:
+        """Cancel everything scheduled before. A running rollback is let finish: the safe end."""
+        for waiting in tuple(self._queue):
+            await self._cancel(waiting.id, requested_by)
+        current = self.current()
+        if current is not None and current.state is not State.ROLLING_BACK:
+            with suppress(Conflict):
+                await self._cancel(current.id, requested_by)
+
+    async def _cancel(self, swap_id: str, requested_by: str) -> SwapRecord:
+        for waiting in self._queue:
+            if waiting.id == swap_id:
+                now = self._clock.now()
+                ended = waiting.with_(
+                    node=Node.CANCELLED.value,
+                    state=State.CANCELLED,
+                    stage=STAGE_OF[Node.CANCELLED],
+                    cancelled_by=requested_by,
+                    finished_at=now,
+                )
+                await self._ledger.save(ended)
+                self._queue.remove(waiting)
+                self._publish(ended)
+                return ended
+        driver = self._driver
+        if driver is None or driver.record.id != swap_id:
+            record = await self.get(swap_id)
+            raise Conflict(f"The swap {swap_id} ended already: it is {record.state.value}.")
+        record = driver.record
+        if record.state.final:
+            raise Conflict(f"The swap {swap_id} ended already: it is {record.state.value}.")
+        if record.state is State.ROLLING_BACK and record.cancelled_by is None:
+            raise Conflict(
+                "The swap failed and the previous model is being restored; that is not cancelled.",
+                advice="Wait for it, or ask for another model: it is queued behind.",
+            )
+        driver.post(CancelAsked(requested_by))
+        return record.with_(cancelled_by=record.cancelled_by or requested_by)
+
+    # ---- the writer
+
+    async def _run(self, begun: list[SwapRecord]) -> None:
+        for record in begun:
+            await self._take_up(record)
+        if not begun:
+            await self._adopt()
+        while True:
+            if self._queue:
+                await self._next()
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._wake.wait()
+            self._wake.clear()
+            if not self._queue:
+                await self._look_after()
+
+    async def _next(self) -> None:
+        async with self._lock:
+            record = self._queue.pop(0)
+            self._driver = self._new_driver(record)
+        served = self._serving.deployment if self._serving else None
+        already = (
+            served is not None
+            and record.target is not None
+            and served.spec.fingerprint == record.target.fingerprint
+            and served.spec.nodes == record.target.nodes
+        )
+        await self._drive(Admitted(served, already))
+
+    def _new_driver(self, record: SwapRecord) -> Driver:
+        return Driver(
+            record,
+            ground=self._ground,
+            ledger=self._ledger,
+            clock=self._clock,
+            door=Door(self._hold, self._admit, self._show, self._publish),
+            drain_seconds=self._settings().engine.drain_seconds,
+            weight_bytes=lambda r: self._weight_bytes(r.target) if r.target else None,
+        )
+
+    async def _drive(self, first: Event | Effect) -> None:
+        driver = self._driver
+        if driver is None:
+            raise RuntimeError("no swap to drive")
+        try:
+            ended = await driver.run(first)
+        finally:
+            self._driver = None
+            self._logs[driver.record.id] = tuple(driver.lines)
+            while len(self._logs) > KEPT_LOGS:
+                self._logs.popitem(last=False)
+        self._bad_looks = 0
+        self._publish(ended)
+
+    async def _take_up(self, record: SwapRecord) -> None:
+        """Resume by looking; wait while a host cannot be asked. A cancel is heard meanwhile."""
+        self._driver = self._new_driver(record)
+        while True:
+            decision = resume(record, await self._ground.observe(hosts_of(record)))
+            match decision:
+                case Wait(reason):
+                    if self._driver.cancel_asked:
+                        return await self._drive(_give_up(record, reason))
+                    self._driver.record = replace(record, stage=reason)
+                    self._publish(self._driver.record)
+                    await self._clock.sleep(LOOK_SECONDS)
+                case Continue(effect):
+                    self._log.info("swap.resumed", swap_id=record.id, node=record.node)
+                    return await self._drive(effect)
+                case Report(event):
+                    self._log.info("swap.resumed", swap_id=record.id, node=record.node)
+                    return await self._drive(event)
+
+    # ---- looking after what is served
+
+    async def _adopt(self) -> None:
+        """After a restart with no swap under way: the engine went on, or it did not."""
+        if self._serving is not None:
+            await self._look_at_serving()
+
+    async def _look_after(self) -> None:
+        up = self._ground.reachable()
+        back, self._seen_up = up - self._seen_up, up
+        if self._serving is not None:
+            await self._look_at_serving()
+        for host in sorted(back):
+            await self._sweep(host)
+
+    async def _look_at_serving(self) -> None:
+        serving = self._serving
+        if serving is None:
+            return
+        verdict = await self._ground.alive(serving.deployment)
+        if verdict.health is not Health.DOWN:
+            self._bad_looks = 0
+            if verdict != serving.health:
+                self._serving = replace(serving, health=verdict)
+                self._publish_serving()
+            return
+        self._bad_looks += 1
+        if self._bad_looks >= FAILED_LOOKS:
+            self._bad_looks = 0
+            await self._died(serving, verdict)
+
+    async def _died(self, serving: Serving, verdict: Verdict) -> None:
+        spec = serving.deployment.spec
+        error = await self._ground.explain(spec, serving.deployment.engine)
+        now = self._clock.now()
+        earlier = await self._earlier(serving.model)
+        engine = self._settings().engine
+        reaction, sentence = after_death(
+            engine.on_death,
+            restarts=self._restarts,
+            limit=engine.restart_limit,
+            earlier=earlier is not None,
+            now=now,
+        )
+        self._log.error("engine.died", model=serving.model, reason=verdict.reason, then=reaction)
+        await self._ledger.save_served(None, None, now)
+        self._show(None, None)
+        self._bus.publish(
+            "notice",
+            "engine",
+            {
+                "level": "error",
+                "message": f"{serving.model} on {spec.head.host} died: {error.message} {sentence}",
+                "advice": error.advice,
+                "log_excerpt": error.log_excerpt,
+            },
+        )
+        if reaction is Reaction.RESTART:
+            self._restarts = [*self._restarts[-20:], now]
+            await self._again(spec, "watchdog: restart after the engine died")
+        elif reaction is Reaction.ROLL_BACK and earlier is not None:
+            await self._again(earlier, "watchdog: back to the model before")
+
+    async def _again(self, spec: LaunchSpec, requested_by: str) -> None:
+        async with self._lock:
+            if not self._queue:
+                await self._enqueue(spec.model, spec, "queue", True, requested_by)
+
+    async def _earlier(self, model: str) -> LaunchSpec | None:
+        for record in await self._ledger.history(50):
+            if record.state is State.SERVING and record.model != model and record.target:
+                return record.target
+        return None
+
+    async def _sweep(self, host: str) -> None:
+        """A host came back: adopt an engine of ours when nothing is served, stop strays."""
+        seen = (await self._ground.observe([host])).get(host) or ()
+        served = self._serving.deployment.engine if self._serving else None
+        known = {tag for tag in {e.tag for e in seen} if await self._record_of(tag)}
+        for engine in strays(seen, served, frozenset(known)):
+            if self._serving is None and await self._adopt_engine(engine):
+                continue
+            await self._stop_stray(engine)
+
+    async def _record_of(self, tag: str) -> SwapRecord | None:
+        return await self._ledger.get(tag.removesuffix("-rb"))
+
+    async def _spec_of(self, engine: Engine) -> LaunchSpec | None:
+        record = await self._record_of(engine.tag)
+        if record is None:
+            return None
+        if engine.tag.endswith("-rb"):
+            return record.previous.spec if record.previous else None
+        return record.target
+
+    async def _adopt_engine(self, engine: Engine) -> bool:
+        spec = await self._spec_of(engine)
+        if spec is None or tagged(await self._ground.observe([spec.head.host]), engine.tag) is None:
+            return False
+        try:
+            proof = await self._ground.prove(spec, engine)
+        except Exception as error:  # whatever it is, it does not answer: it is not adopted
+            self._log.warning("engine.not_adopted", tag=engine.tag, error=str(error))
+            return False
+        now = self._clock.now()
+        deployment = Deployment(spec, engine, now)
+        await self._ledger.save_served(None, deployment, now)
+        self._show(deployment, proof)
+        self._notice("info", f"{spec.model} was found running on {engine.host} and serves again.")
+        return True
+
+    async def _stop_stray(self, engine: Engine) -> None:
+        spec = await self._spec_of(engine)
+        if spec is None:
+            return
+        self._notice("warning", f"A left-over engine ({engine.model}) on {engine.host} is stopped.")
+        listener = self._new_driver(
+            SwapRecord("sweep", None, Node.QUEUED, State.QUEUED, self._clock.now(), "sweep")
+        )
+        await self._ground.discard(spec, engine.tag, listener)
+
+    # ---- showing
+
+    def _hold(self) -> None:
+        if self._serving is not None:
+            self._serving = replace(self._serving, accepting=False)
+            self._publish_serving()
+
+    def _admit(self) -> None:
+        if self._serving is not None:
+            self._serving = replace(self._serving, accepting=True)
+            self._publish_serving()
+
+    def _show(
+        self, deployment: Deployment | None, proof: Proof | None, *, health: Verdict | None = None
+    ) -> None:
+        if deployment is None:
+            self._serving = None
+        else:
+            spec = deployment.spec
+            self._serving = Serving(
+                model=spec.model,
+                names=spec.served_names,
+                base_url=spec.base_url,
+                since=deployment.proven_at or self._clock.now(),
+                deployment=deployment,
+                max_model_len=proof.max_model_len if proof else None,
+                health=health or Verdict.up(),
+            )
+        self._publish_serving()
+
+    def _publish(self, record: SwapRecord) -> None:
+        self._bus.publish("swap", record.id, record.to_dict())
+
+    def _publish_serving(self) -> None:
+        serving = self._serving
+        self._bus.publish("model", "serving", serving.to_dict() if serving else {"model": None})
+
+    def _notice(self, level: str, message: str) -> None:
+        self._bus.publish("notice", "engine", {"level": level, "message": message})
+
+
+def _give_up(record: SwapRecord, reason: str) -> Event:
+    """A cancel while a host stays silent: before anything was touched it simply ends; after that
+    the truth is that nobody knows, and the sweep settles it when the host is back."""
+    if Node(record.node) in UNTOUCHED:
+        return CancelAsked("cancelled while a host was silent")
+    return Broke(
+        SwapError(
+            "host_unreachable",
+            f"Cancelled while {reason}.",
+            cause="A host of this swap does not answer, so its engine cannot be looked at.",
+            advice="Bring the host back; what is left there is adopted or stopped then.",
+        )
+    )
