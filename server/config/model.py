@@ -1,10 +1,19 @@
-"""The schema of `config.yaml`. Unknown keys are mistakes; every bound is stated here and nowhere else."""
+"""The schema of `config.yaml`: every key, its type, default, bounds and meaning."""
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
@@ -12,12 +21,15 @@ USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,254}")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62})")
+INTERFACES = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}(,[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}){0,7}"
+)
 
 
-def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
+def _matching(pattern: re.Pattern[str], what: str, use: str) -> AfterValidator:
     def check(value: str) -> str:
         if not pattern.fullmatch(value):
-            raise ValueError(f"is not a valid {what}: use only {pattern.pattern}")
+            raise ValueError(f"is not a valid {what}: use {use}")
         return value
 
     return AfterValidator(check)
@@ -30,112 +42,236 @@ def _absolute(value: str) -> str:
     return value
 
 
-HostName = Annotated[str, _matching(HOST_NAME, "name")]
-Address = Annotated[str, _matching(ADDRESS, "host name or IP address")]
-UserName = Annotated[str, _matching(USER, "user name")]
-ContainerName = Annotated[str, _matching(CONTAINER, "container name")]
-ImageRef = Annotated[str, _matching(IMAGE, "image reference")]
-Label = Annotated[str, _matching(LABEL, "label")]
+HostName = Annotated[
+    str, _matching(HOST_NAME, "name", "lower-case letters, digits and inner hyphens, at most 63")
+]
+Address = Annotated[
+    str, _matching(ADDRESS, "host name or IP address", "a DNS name or an address, no user or port")
+]
+UserName = Annotated[
+    str, _matching(USER, "user name", "lower-case letters, digits, '_' and '-', at most 32")
+]
+ContainerName = Annotated[
+    str, _matching(CONTAINER, "container name", "letters, digits, '_', '.' and '-', at most 128")
+]
+ImageRef = Annotated[
+    str, _matching(IMAGE, "image reference", "a form like registry/name:tag or name@sha256:digest")
+]
+Label = Annotated[
+    str, _matching(LABEL, "label", "lower-case letters, digits, '.', '_' and '-', at most 63")
+]
+Interfaces = Annotated[
+    str, _matching(INTERFACES, "interface list", "interface names separated by commas")
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 RemotePath = Annotated[str, AfterValidator(_absolute)]
 
 
 class Section(BaseModel):
+    """Base of every group of settings: immutable, and an unknown key is a mistake."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads `yes` as a switch, and Python takes a switch for the number 1: refuse it."""
+        if isinstance(value, bool) and info.field_name is not None:
+            annotation = cls.model_fields[info.field_name].annotation
+            if annotation is not bool:
+                raise ValueError("is a yes/no value: write what is meant, in quotes if it is text")
+        return value
 
 
 class Host(Section):
-    """A Spark. `cluster_address` is its address on the fast link between Sparks."""
+    """A Spark."""
 
-    name: HostName
-    address: Address
-    port: Port = 22
-    user: UserName = "ubuntu"
-    cluster_address: Address | None = None
-    labels: tuple[Label, ...] = ()
+    name: HostName = Field(description="How the host is called here, on pages and in the API.")
+    address: Address = Field(
+        description="DNS name or IP address for SSH and for the engine's HTTP."
+    )
+    port: Port = Field(default=22, description="Port of its SSH server.")
+    user: UserName = Field(default="ubuntu", description="SSH user; must be able to use docker.")
+    cluster_address: Address | None = Field(
+        default=None, description="Its address on the fast link between Sparks."
+    )
+    labels: tuple[Label, ...] = Field(
+        default=(), description="Free labels; the first host labelled `llm` runs one-node models."
+    )
 
 
 class Engine(Section):
     """How models are started."""
 
-    launcher: Literal["docker", "launch-cluster", "bare"] = "docker"
-    image: ImageRef = "vllm-node"
-    container: ContainerName = "spark-control-engine"
-    port: Port = 8000
-    model_roots: tuple[RemotePath, ...] = ()
+    launcher: Literal["docker", "launch-cluster", "bare"] = Field(
+        default="docker",
+        description="What starts one-node models; a model may name its own. "
+        "Models of several nodes use launch-cluster.",
+    )
+    image: ImageRef = Field(default="vllm-node", description="Container image with vLLM.")
+    container: ContainerName = Field(
+        default="spark-control-engine", description="Name of the engine's container."
+    )
+    port: Port = Field(default=8000, description="Port the engine serves HTTP on.")
+    model_roots: tuple[RemotePath, ...] = Field(
+        default=(), description="Directories on the hosts where local-path models may live."
+    )
     hf_home: RemotePath | None = Field(
-        default=None, description="HF cache on the hosts; default ~/.cache/huggingface"
+        default=None,
+        description="Hugging Face cache on the hosts; empty: `~/.cache/huggingface`.",
     )
     default_host: HostName | None = Field(
-        default=None, description="where one-node models run; default: first host labelled llm"
+        default=None,
+        description="Where one-node models run; empty: the first host labelled `llm`.",
     )
     launch_cluster_dir: RemotePath | None = Field(
-        default=None, description="checkout with launch-cluster.sh on the head node"
+        default=None, description="Checkout with `launch-cluster.sh` on the head node."
     )
-    eth_if: str | None = None
-    ib_if: str | None = None
+    eth_if: Interfaces | None = Field(
+        default=None, description="Ethernet interface given to launch-cluster; empty: it detects."
+    )
+    ib_if: Interfaces | None = Field(
+        default=None,
+        description="InfiniBand interfaces given to launch-cluster; empty: it detects.",
+    )
     bare_venv: RemotePath | None = Field(
-        default=None, description="venv whose bin/vllm the bare launcher runs; default: PATH"
+        default=None,
+        description="Virtual environment whose `bin/vllm` the bare launcher runs; empty: PATH.",
     )
-    drain_seconds: float = Field(default=30, ge=0, le=3600)
-    stop_seconds: float = Field(default=10, ge=0, le=600)
-    memory_wait_seconds: float = Field(default=60, ge=0, le=600)
-    start_seconds: float = Field(default=1800, ge=1, le=86400)
-    no_progress_seconds: float = Field(default=600, ge=1, le=86400)
-    answer_seconds: float = Field(default=300, ge=1, le=3600)
-    host_lost_seconds: float = Field(default=120, ge=1, le=86400)
+    drain_seconds: float = Field(
+        default=30, ge=0, le=3600, description="How long open requests may finish before a swap."
+    )
+    stop_seconds: float = Field(
+        default=10, ge=0, le=600, description="How long an engine may take to stop before a kill."
+    )
+    memory_wait_seconds: float = Field(
+        default=60,
+        ge=0,
+        le=600,
+        description="How long to wait until a stopped engine's memory is back.",
+    )
+    start_seconds: float = Field(
+        default=1800, ge=1, le=86400, description="How long the start command may take."
+    )
+    no_progress_seconds: float = Field(
+        default=600,
+        ge=1,
+        le=86400,
+        description="A load without any progress for this long has failed.",
+    )
+    answer_seconds: float = Field(
+        default=300, ge=1, le=3600, description="How long the first real answer may take."
+    )
+    host_lost_seconds: float = Field(
+        default=120,
+        ge=1,
+        le=86400,
+        description="How long a swap waits for a host that went silent.",
+    )
     guard_bytes: int = Field(
-        default=1 << 30, ge=0, description="kill a loading engine below this much available memory"
+        default=1 << 30,
+        ge=0,
+        le=1 << 40,
+        description="A loading engine is killed below this much available memory; 0: never.",
     )
-    on_death: Literal["restart", "rollback", "none"] = "restart"
-    restart_limit: int = Field(default=3, ge=0, le=100, description="restarts in ten minutes")
+    on_death: Literal["restart", "rollback", "none"] = Field(
+        default="restart", description="What to do when an engine dies while serving."
+    )
+    restart_limit: int = Field(
+        default=3, ge=0, le=100, description="Restarts of a dead engine within ten minutes."
+    )
 
 
 class Service(Section):
     """A service beside the engine: voice, embeddings, vector store."""
 
-    name: HostName
-    kind: Literal["asr", "tts", "embeddings", "rerank", "diarize", "qdrant", "llm", "web", "other"]
-    host: HostName
-    port: Port
-    scheme: Literal["http", "https"] = "http"
-    container: ContainerName | None = None
-    ssh_user: UserName | None = None
-    health_path: str | None = Field(default=None, pattern=r"^/[A-Za-z0-9._~/?=&%-]*$")
-    max_in_flight: int | None = Field(default=None, ge=1, le=1024)
+    name: HostName = Field(description="How the service is called here, on pages and in the API.")
+    kind: Literal[
+        "asr", "tts", "embeddings", "rerank", "diarize", "qdrant", "llm", "web", "other"
+    ] = Field(description="What it does; decides which requests are sent to it.")
+    host: HostName = Field(description="Name of the host it runs on.")
+    port: Port = Field(description="Port it serves on.")
+    scheme: Literal["http", "https"] = Field(default="http", description="How it is spoken to.")
+    container: ContainerName | None = Field(
+        default=None, description="Its container, for logs, start and stop."
+    )
+    ssh_user: UserName | None = Field(
+        default=None, description="SSH user for its container; empty: the host's user."
+    )
+    health_path: str | None = Field(
+        default=None,
+        pattern=r"^/[A-Za-z0-9._~/?=&%-]*$",
+        description="Path that answers 2xx when healthy; empty: the usual one of its kind.",
+    )
+    max_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Requests it gets at once; empty: the default of its kind.",
+    )
 
 
 class Gateway(Section):
-    max_upload_mb: int = Field(default=512, ge=1, le=1 << 20)
-    queue_seconds: float = Field(default=900, ge=0, le=86400)
-    auto_swap: bool = True
+    """The OpenAI-compatible address for programs."""
+
+    max_upload_mb: int = Field(
+        default=512, ge=1, le=1 << 20, description="Largest request body, in MiB."
+    )
+    queue_seconds: float = Field(
+        default=900, ge=0, le=86400, description="How long a request may wait for its model."
+    )
+    auto_swap: bool = Field(
+        default=True, description="Whether asking for a model that is not loaded swaps it in."
+    )
 
 
 class Audio(Section):
-    max_diarize_seconds: float = Field(default=7200, ge=1)
+    """Speech and speakers."""
+
+    max_diarize_seconds: float = Field(
+        default=7200, ge=1, le=7 * 86400, description="Longest recording that is diarized."
+    )
 
 
 class Auth(Section):
-    mode: Literal["open", "password"] = "open"
+    """Who may use the dashboard and the JSON API."""
+
+    mode: Literal["open", "password"] = Field(
+        default="open", description="`open` for a trusted LAN or VPN, `password` for a session."
+    )
 
 
 class Fleet(Section):
-    sample_seconds: float = Field(default=1.0, ge=0.2, le=60)
-    keep_minutes: int = Field(default=60, ge=1, le=24 * 60)
-    stale_seconds: float = Field(default=10, ge=1, le=3600)
+    """How the hosts are watched."""
+
+    sample_seconds: float = Field(
+        default=1.0, ge=0.2, le=60, description="Time between two samples of a host."
+    )
+    keep_minutes: int = Field(
+        default=60, ge=1, le=24 * 60, description="How long samples are kept, in memory."
+    )
+    stale_seconds: float = Field(
+        default=10, ge=1, le=3600, description="A host without a sample for this long is unknown."
+    )
 
 
 class Log(Section):
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "json", "pretty"] = "auto"
+    """What is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important lines that are written."
+    )
+    format: Literal["auto", "json", "pretty"] = Field(
+        default="auto", description="`auto`: pretty on a terminal, else JSON."
+    )
 
 
 class Settings(Section):
     """All of `config.yaml`, plus nothing. Cross-checks between sections live here."""
 
-    hosts: tuple[Host, ...] = ()
+    hosts: tuple[Host, ...] = Field(default=(), description="The Sparks.")
     engine: Engine = Engine()
-    services: tuple[Service, ...] = ()
+    services: tuple[Service, ...] = Field(default=(), description="The services beside the engine.")
     gateway: Gateway = Gateway()
     audio: Audio = Audio()
     auth: Auth = Auth()
@@ -144,27 +280,55 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Settings":
-        problems: list[str] = []
-        names = [host.name for host in self.hosts]
-        problems += [f"hosts: two hosts are named {n!r}" for n in _twice(names)]
-        problems += [
-            f"services: two services are named {n!r}" for n in _twice([s.name for s in self.services])
-        ]
-        problems += [
-            f"services.{s.name}.host: no host is named {s.host!r}"
-            for s in self.services
-            if s.host not in names
-        ]
-        wanted = self.engine.default_host
-        if wanted is not None and wanted not in names:
-            problems.append(f"engine.default_host: no host is named {wanted!r}")
+        problems = disagreements(self.model_dump())
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError(
+                "; ".join(f"{'.'.join(map(str, where))} {what}" for where, what in problems)
+            )
         return self
 
     def host(self, name: str) -> Host | None:
         return next((host for host in self.hosts if host.name == name), None)
 
 
-def _twice(names: list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+Where = tuple[str | int, ...]
+
+
+def disagreements(body: Mapping[str, Any]) -> list[tuple[Where, str]]:
+    """Mistakes between sections of settings not yet validated, each with the setting that is wrong.
+
+    Tolerates any shape: what is malformed is another check's to report.
+    """
+    names = {name for _, name in _texts(body.get("hosts"), "name")}
+    problems: list[tuple[Where, str]] = []
+    for section in ("hosts", "services"):
+        seen: set[str] = set()
+        for index, name in _texts(body.get(section), "name"):
+            if name in seen:
+                problems.append(((section, index, "name"), f"{name!r} is used twice: rename one"))
+            seen.add(name)
+    wanted: list[tuple[Where, str]] = [
+        (("services", index, "host"), host) for index, host in _texts(body.get("services"), "host")
+    ]
+    wanted += [
+        (("engine", "default_host"), host)
+        for _, host in _texts([body.get("engine")], "default_host")
+    ]
+    known = ", ".join(sorted(names)) or "none yet"
+    problems += [
+        (where, f"names the host {host!r}, which is not under hosts (known: {known})")
+        for where, host in wanted
+        if host not in names
+    ]
+    return problems
+
+
+def _texts(items: Any, key: str) -> list[tuple[int, str]]:
+    """(index, value of `key`) of every item that has one which is text."""
+    if not isinstance(items, list | tuple):
+        return []
+    return [
+        (index, item[key].strip())
+        for index, item in enumerate(items)
+        if isinstance(item, Mapping) and isinstance(item.get(key), str)
+    ]

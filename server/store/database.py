@@ -185,7 +185,7 @@ def _version(connection: Connection) -> str | None:
 
 
 def _create_all(connection: Connection) -> None:
-    """An empty database gets the newest schema at once; a test holds it to what migrations build."""
+    """The newest schema at once for an empty database; a test holds it to the migrations."""
     metadata.create_all(connection, checkfirst=False)
     connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)"))
     connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
