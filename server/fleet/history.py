@@ -48,6 +48,11 @@ class History:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def keep(self, seconds: float, most: int) -> None:
+        """The settings changed: bound it anew, the newest samples stay."""
+        self._keep = seconds
+        self._rows = deque(self._rows, maxlen=most)
+
     def add(self, sample: Sample) -> None:
         stamp = sample.at.timestamp()
         shape = _shape(sample)

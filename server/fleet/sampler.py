@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from server.base.clock import Clock
 from server.base.errors import HostUnreachable, SparkError
+from server.base.logs import get_logger
 from server.fleet.model import Sample
 from server.fleet.parse import FrameParser
 from server.fleet.script import SAMPLER, sampler_argv
@@ -60,7 +59,7 @@ class Sampler:
         self._parser = FrameParser(host, plan.sample_seconds)
         self._wake = asyncio.Event()
         self._frames = 0
-        self._log = structlog.get_logger("fleet")
+        self._log = get_logger("fleet")
 
     def nudge(self) -> None:
         """Try again now instead of after the pause: somebody fixed something."""

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-
 from server.base.bus import EventBus
 from server.base.clock import Clock
 from server.base.errors import NotFound
 from server.base.health import Verdict
+from server.base.logs import get_logger
 from server.config.model import Host, Service, Settings
 from server.fleet import state
 from server.fleet.history import History
@@ -72,7 +71,7 @@ class Fleet:
         self._services: dict[str, ServiceStatus] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
-        self._log = structlog.get_logger("fleet")
+        self._log = get_logger("fleet")
 
     async def start(self) -> None:
         self._started = True
@@ -97,15 +96,16 @@ class Fleet:
         settings = self._settings()
         wanted = {host.name: host for host in settings.hosts}
         plan = _plan(settings, self._lifetime)
+        keep = settings.fleet.keep_minutes * 60
+        most = int(keep / plan.sample_seconds * 1.1) + 1
         for name, watched in list(self._watched.items()):
             if wanted.get(name) != watched.host:
                 self._drop(name, gone=name not in wanted)
         for name, host in wanted.items():
             known = self._watched.get(name)
             if known is None:
-                keep = settings.fleet.keep_minutes * 60
-                most = int(keep / plan.sample_seconds * 1.1) + 1
                 self._watched[name] = known = _Watched(host, plan, History(keep, most))
+            known.history.keep(keep, most)
             if known.task is None or known.plan != plan:
                 self._follow(known, plan)
         for name in set(self._services) - {service.name for service in settings.services}:
@@ -226,7 +226,13 @@ class Fleet:
 
         async def one(service: Service) -> None:
             async with gate:
-                await self._probe(service)
+                try:
+                    await self._probe(service)
+                except Exception:
+                    # One odd service must not stop the probes of the others.
+                    self._log.exception("probe failed", service=service.name)
+                    verdict = Verdict.unknown("the probe failed inside Spark Control")
+                    self._services[service.name] = ServiceStatus(service.name, verdict)
 
         while True:
             async with asyncio.TaskGroup() as group:
