@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -18,13 +19,65 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finished remote command. `stdout` and `stderr` are decoded with replacement and bounded."""
+    """A finished remote command. `stdout` and `stderr` are decoded with replacement and bounded.
+
+    `exit_status` is 128 + n when signal n ended it. `truncated` says that the command was ended
+    because it printed more than the bound; only calls without `check` ever see that.
+    """
 
     argv: tuple[str, ...]
     exit_status: int
     stdout: str
     stderr: str
     seconds: float
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of the room, in seconds and bytes. `sessions` leaves one of sshd's default ten
+    (MaxSessions) free, so that a kill always finds a channel."""
+
+    connect_timeout: float = 10.0
+    keepalive_interval: float = 5.0
+    keepalive_count: int = 3
+    sessions: int = 9
+    kill_grace: int = 2
+    output_cap: int = 8 * 1024 * 1024
+    line_cap: int = 64 * 1024
+    stable_after: float = 5.0
+    linger: float = 1.0
+
+
+class LinkStatus(StrEnum):
+    """`backoff` waits before the next attempt; `refused` waits for a person (host key)."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    BACKOFF = "backoff"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """How the connection to a host stands. `reason` is a sentence for people, "" while all is well;
+    `retry_after` is the seconds until the next attempt is allowed."""
+
+    status: LinkStatus
+    reason: str = ""
+    retry_after: float | None = None
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A host key that was not the pinned one: fingerprints as `ssh-keygen -l` prints them."""
+
+    target: Target
+    old: str
+    new: str
+    key: str
 
 
 class Stream(Protocol):
@@ -69,7 +122,9 @@ class Shell(Protocol):
         stdin: bytes | None = None,
         stderr: bool = True,
     ) -> AbstractAsyncContextManager[Stream]:
-        """Follow a long command. It ends on its own after `lifetime` seconds; `stderr` merges it in.
+        """Follow a long command, which ends on its own after `lifetime` seconds.
+
+        `stderr` merges the standard error in, in order; else it is dropped.
 
         Leaving the block kills the remote process group.
         """

@@ -1,0 +1,391 @@
+"""The one connection to a host as one user: made once for all who wait, kept alive, made again.
+
+Owns connecting (single flight, backoff with full jitter, fail fast in between), the check of the
+host key, opening sessions within the server's limit, and the kill of a remote process group.
+Refuses to know what a command means and how its end is told (`remote.py`).
+
+States: idle -> connecting -> connected -> (lost) idle | backoff; connecting -> backoff | refused.
+Connecting happens when somebody needs the connection. A connection that dies young counts as a
+failed attempt, so that a host which accepts and drops us is not hammered.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from server.base.clock import Clock
+from server.base.errors import HostUnreachable, SparkError, Unavailable
+from server.base.logs import get_logger
+from server.ssh import failures
+from server.ssh.backoff import delay
+from server.ssh.failures import Failure
+from server.ssh.hostkeys import HostKeys
+from server.ssh.identity import load_identity, public_line
+from server.ssh.model import Limits, LinkState, LinkStatus, Target
+from server.ssh.quote import kill_group
+from server.ssh.session import Collected, Group, Session
+from server.ssh.slots import Slots
+
+# What we know to be sound, cheapest first; the type of a pinned key is moved to the front.
+_HOST_KEY_ALGS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+_WINDOW = 512 * 1024
+_KILL_SLACK = 3.0
+
+
+class _SessionRefused(Exception):  # noqa: N818 - caught in this module
+    """The server would open no further session; the text is its own word for it."""
+
+
+class _Stale(Exception):  # noqa: N818 - caught in this module
+    """The connection was lost before the command was sent: nothing ran."""
+
+
+class _Client(asyncssh.SSHClient):
+    """What asyncssh asks while it connects, and tells when the connection ends."""
+
+    def __init__(
+        self, target: Target, hostkeys: HostKeys, on_lost: Callable[["_Client"], None]
+    ) -> None:
+        self._target = target
+        self._hostkeys = hostkeys
+        self._on_lost = on_lost
+        self.refusal: SparkError | None = None
+        self.gone = False
+        self.reason = ""
+
+    def validate_host_public_key(
+        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
+    ) -> bool:
+        try:
+            self._hostkeys.check(self._target, key.export_public_key().decode())
+        except SparkError as error:
+            self.refusal = error
+            return False
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone = True
+        self.reason = "" if exc is None else _reason(exc)
+        self._on_lost(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A connection that was made; `client.gone` once it is lost or closed."""
+
+    ssh: asyncssh.SSHClientConnection
+    client: _Client
+    slots: Slots
+    born: float
+
+    @property
+    def gone(self) -> bool:
+        return self.client.gone
+
+
+class Link:
+    """One per (host, user)."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        key_path: Path,
+        hostkeys: HostKeys,
+        clock: Clock,
+        rng: random.Random,
+        limits: Limits,
+    ) -> None:
+        self.target = target
+        self.limits = limits
+        self.clock = clock
+        self._key_path = key_path
+        self._hostkeys = hostkeys
+        self._rng = rng
+        self._live: Live | None = None
+        self._connecting: asyncio.Task[Live | Failure] | None = None
+        self._failure: Failure | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        self._log = get_logger("ssh")
+
+    # --- the connection ------------------------------------------------------------------------
+
+    def state(self) -> LinkState:
+        if self._live is not None:
+            return LinkState(LinkStatus.CONNECTED, failures=self._failures)
+        reason = self._failure.message if self._failure else ""
+        if self._connecting is not None:
+            return LinkState(LinkStatus.CONNECTING, reason, failures=self._failures)
+        if self._failure is None:
+            return LinkState(LinkStatus.IDLE)
+        status = LinkStatus.REFUSED if self._failure.needs_person else LinkStatus.BACKOFF
+        return LinkState(status, reason, self._wait_left(), self._failures)
+
+    async def connection(self) -> Live:
+        """The connection, made when there is none. Fails at once while an attempt is not due."""
+        if self._closed:
+            raise Unavailable("Spark Control is closing its SSH connections.", retry_after=5)
+        if self._live is not None:
+            return self._live
+        if self._connecting is None:
+            self._raise_while_waiting()
+            self._connecting = self._spawn(self._connect())
+        outcome = await asyncio.shield(self._connecting)
+        if isinstance(outcome, Failure):
+            raise outcome.error(self._wait_left())
+        return outcome
+
+    def _wait_left(self) -> float:
+        return max(0.0, self._retry_at - self.clock.monotonic())
+
+    def _raise_while_waiting(self) -> None:
+        if self._failure is None or self._wait_left() <= 0:
+            return
+        if self._failure.needs_person and self._hostkeys.refused(self.target.name) is None:
+            return  # the person has decided: look again now
+        raise self._failure.error(self._wait_left())
+
+    async def _connect(self) -> Live | Failure:
+        try:
+            outcome = await self._attempt()
+        finally:
+            self._connecting = None
+        if isinstance(outcome, Live) and outcome.gone:
+            outcome = self._died_young()
+        if isinstance(outcome, Failure):
+            self._note_failure(outcome)
+            self._log.warning("ssh connect failed", host=self.target.name, reason=outcome.message)
+            return outcome
+        self._live = outcome
+        self._failure = None
+        self._log.info("ssh connected", host=self.target.name, user=self.target.user)
+        return outcome
+
+    async def _attempt(self) -> Live | Failure:
+        public_key = "our public key"
+        client = _Client(self.target, self._hostkeys, self._on_lost)
+        try:
+            key = load_identity(self._key_path)
+            public_key = public_line(key)
+            async with asyncio.timeout(self.limits.connect_timeout):
+                ssh = await asyncssh.connect(**self._options(key, client))
+        except SparkError as error:
+            return failures.told(self.target, error)
+        except (OSError, asyncssh.Error) as error:
+            if client.refusal is not None:
+                return failures.told(self.target, client.refusal)
+            return failures.connect_failure(
+                self.target, error, timeout=self.limits.connect_timeout, public_key=public_key
+            )
+        return Live(ssh, client, Slots(self.limits.sessions), self.clock.monotonic())
+
+    def _options(self, key: asyncssh.SSHKey, client: _Client) -> dict[str, Any]:
+        """Nothing of the account we run under is used: no agent, no ~/.ssh/config, no passwords."""
+        pins = [pin.split()[0] for pin in self._hostkeys.pinned_keys(self.target)]
+        return {
+            "host": self.target.address,
+            "port": self.target.port,
+            "username": self.target.user,
+            "config": None,
+            "client_factory": lambda: client,
+            "client_keys": [key],
+            "agent_path": None,
+            "gss_kex": False,
+            "gss_auth": False,
+            "preferred_auth": "publickey",
+            "known_hosts": lambda host, addr, port: ([], [], []),
+            "server_host_key_algs": sorted(_HOST_KEY_ALGS, key=lambda alg: not _is_for(alg, pins)),
+            "compression_algs": ["none"],
+            "keepalive_interval": self.limits.keepalive_interval,
+            "keepalive_count_max": self.limits.keepalive_count,
+            "connect_timeout": self.limits.connect_timeout,
+            "login_timeout": self.limits.connect_timeout,
+        }
+
+    def _note_failure(self, failure: Failure) -> None:
+        self._failures += 1
+        self._failure = failure
+        self._retry_at = self.clock.monotonic() + delay(self._failures, self._rng.random())
+
+    def _on_lost(self, client: _Client) -> None:
+        live = self._live
+        if live is None or live.client is not client:
+            return  # a connection that was never ours, or is not any more
+        self._live = None
+        self._log.info("ssh connection lost", host=self.target.name, reason=client.reason)
+        if self.clock.monotonic() - live.born >= self.limits.stable_after:
+            self._failures = 0
+        elif not self._closed:
+            self._note_failure(self._died_young())
+
+    def _died_young(self) -> Failure:
+        return Failure(
+            HostUnreachable,
+            f"{failures.where(self.target)} closed the connection right after it was made.",
+            "Check the log of sshd on the host (`journalctl -u ssh`).",
+            self.target.name,
+        )
+
+    def not_started(self, waited: float) -> HostUnreachable:
+        """The error of a command whose time was over before it could be sent."""
+        if self._live is not None:
+            return failures.no_session(self.target, waited, self._live.slots.limit)
+        return HostUnreachable(
+            f"There was no connection to {failures.where(self.target)} within {waited:g} s.",
+            advice="Check that the host is on and reachable.",
+            source=self.target.name,
+        )
+
+    # --- sessions ------------------------------------------------------------------------------
+
+    async def start(self, session: Session, command: str) -> None:
+        """Run `command` in a session of the connection, as soon as one is free.
+
+        Cancelled or not, an opening that was begun goes on to its end, so that `stop` can find
+        out what to kill.
+        """
+        fresh_tried = False
+        while True:
+            live = await self.connection()
+            session.hold(await live.slots.take())
+            session.opening = self._spawn(self._open(live, session, command))
+            try:
+                await asyncio.shield(session.opening)
+            except _SessionRefused as refused:
+                session.opening = None
+                if live.slots.taken == 0:
+                    raise failures.refuses_sessions(self.target, str(refused)) from None
+                live.slots.shrink(live.slots.taken)
+            except _Stale:
+                session.opening = None
+                if fresh_tried:
+                    raise failures.link_lost(self.target, "the opening of a session") from None
+                fresh_tried = True
+            else:
+                return
+
+    async def _open(self, live: Live, session: Session, command: str) -> None:
+        try:
+            await live.ssh.create_session(
+                lambda: session, command, encoding=None, request_pty=False, window=_WINDOW
+            )
+        except (OSError, asyncssh.Error) as error:
+            await asyncio.sleep(0)  # let a loss of the connection be noticed
+            session.let_go()
+            if session.channel is None:
+                raise (_Stale() if live.gone else _SessionRefused(_reason(error))) from None
+            if not live.gone:  # the session was opened, but `exec` was refused
+                raise failures.refuses_sessions(self.target, _reason(error)) from None
+            # Lost after the command was sent: asyncssh has told the session.
+
+    # --- the kill ------------------------------------------------------------------------------
+
+    async def stop(self, session: Session) -> None:
+        """End what the session started, and close it. A caller that is cancelled again, or whose
+        patience ends, leaves; the kill goes on."""
+        if session.opening is None or session.closed:
+            session.let_go()
+            return
+        task = self._spawn(self._kill(session))
+        await asyncio.wait([task], timeout=self.limits.kill_grace + _KILL_SLACK)
+
+    async def _kill(self, session: Session) -> None:
+        patience = self.limits.kill_grace + self.limits.connect_timeout + _KILL_SLACK
+        try:
+            async with asyncio.timeout(patience):
+                if session.opening is not None:
+                    await asyncio.wait([session.opening])
+                group = await session.group if session.channel is not None else None
+                if group is not None and not session.closed:
+                    await self._signal(group)
+        except (TimeoutError, OSError, asyncssh.Error, SparkError) as error:
+            reason = error.message if isinstance(error, SparkError) else "no answer"
+            self._log.warning("remote kill failed", host=self.target.name, reason=reason)
+        finally:
+            session.close()
+            session.let_go()
+
+    async def _signal(self, group: Group) -> None:
+        """Over the same connection; when that has no session left, over one made for the kill."""
+        command = kill_group(group.number, group.ticks, self.limits.kill_grace)
+        live = self._live or await self.connection()
+        try:
+            survived = await self._ask(live.ssh, command)
+        except asyncssh.ChannelOpenError:
+            extra = await self._attempt()
+            if isinstance(extra, Failure):
+                raise extra.error() from None
+            try:
+                survived = await self._ask(extra.ssh, command)
+            finally:
+                extra.ssh.close()
+        if survived:
+            self._log.error("a remote process outlived KILL", host=self.target.name, group=group)
+
+    async def _ask(self, ssh: asyncssh.SSHClientConnection, command: str) -> bool:
+        session = Collected(self.limits)
+        await ssh.create_session(
+            lambda: session, command, encoding=None, request_pty=False, window=_WINDOW
+        )
+        try:
+            await session.ended
+        finally:
+            session.close()
+        return session.status != 0
+
+    # --- the end -------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Let kills under way finish (for a moment), then close the connection."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=_KILL_SLACK)
+        for task in tuple(self._tasks):
+            task.cancel()
+        live, self._live = self._live, None
+        if live is None:
+            return
+        live.ssh.close()
+        try:
+            async with asyncio.timeout(1):
+                await live.ssh.wait_closed()
+        except TimeoutError:
+            live.ssh.abort()
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+        return task
+
+    def _reap(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; nobody may have waited
+
+
+def _is_for(algorithm: str, pins: list[str]) -> bool:
+    return algorithm in pins or (algorithm.startswith("rsa-") and "ssh-rsa" in pins)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, asyncssh.ChannelOpenError):
+        return error.reason
+    return str(error)
