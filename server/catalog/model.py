@@ -1,4 +1,4 @@
-"""Frozen values of the catalog. A `Catalog` is an immutable snapshot; requests never see it change."""
+"""Frozen values of the catalog. A `Catalog` is an immutable snapshot: it never changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ KnobValue = str | int | float | bool | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Exactly one of `hf` (`org/name`, with optional `revision`) and `path` (absolute, on the hosts)."""
+    """Exactly one of `hf` (`org/name`, perhaps with `revision`) and `path` (absolute, on hosts)."""
 
     hf: str | None = None
     path: str | None = None
@@ -75,9 +75,22 @@ class Problem:
     file: str
     line: int | None
     message: str
+    model: str | None = None
+    field: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {"file": self.file, "line": self.line, "message": self.message}
+        return {
+            "file": self.file,
+            "line": self.line,
+            "message": self.message,
+            "model": self.model,
+            "field": self.field,
+        }
+
+    def __str__(self) -> str:
+        """`models.override.yaml line 12: my-model: knobs.seed: must be …`"""
+        place = f"{self.file} line {self.line}" if self.line else self.file
+        return f"{place}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,9 @@ class ModelFiles:
     """What was found of a model on one host. `None` means it could not be told.
 
     `weight_bytes` sums the safetensors files (each counted once); `config` is the parsed
-    `config.json`; `missing` names shards of the index that are absent or dangling.
+    `config.json`; `missing` names shards of the index that are absent or dangling, `truncated`
+    files whose length is not what their header says, `outside` files whose real place is not under
+    an allowed root (a container would not see them), `partial` downloads that were not finished.
     """
 
     host: str
@@ -111,4 +126,6 @@ class ModelFiles:
     config: Mapping[str, Any] | None = None
     missing: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()
+    truncated: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
     reason: str = ""

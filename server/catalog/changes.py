@@ -1,0 +1,98 @@
+"""What a person asked for -> the entry that goes into `models.override.yaml`. Pure.
+
+An own model is written as it is; a change to a shipped one is written as the difference, so that a
+later release can still improve what was left alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from server.base.errors import InvalidValue
+from server.catalog.entry import FieldProblem, Fields, assemble, lay_over, read_fields
+from server.catalog.merge import PLAIN_FIELDS
+from server.catalog.model import Model, Source
+
+_DEFAULTS: Mapping[str, Any] = {
+    "description": "",
+    "nodes": 1,
+    "aliases": (),
+    "ttl": 0,
+    "launcher": None,
+    "image": None,
+    "hosts": (),
+    "enabled": True,
+}
+MAX_PROBLEMS = 20
+
+
+def refuse(problems: Sequence[FieldProblem]) -> None:
+    """One error with every problem in it; `param` names the first field."""
+    if not problems:
+        return
+    texts = [str(problem) for problem in problems[:MAX_PROBLEMS]]
+    more = len(problems) - len(texts)
+    tail = f"; and {more} more" if more > 0 else ""
+    raise InvalidValue("; ".join(texts) + tail, param=problems[0].field or None)
+
+
+def whole_entry(body: object, roots: Sequence[str]) -> Fields:
+    """The fields of a complete model as a person sent it. `InvalidValue` names each fault."""
+    if not isinstance(body, Mapping):
+        raise InvalidValue("A model is a JSON object with id and source.")
+    fields, problems = read_fields(body, roots)
+    if "remove" in fields:
+        problems.append(FieldProblem(("remove",), "is not a field here; use DELETE"))
+    if "id" not in body:
+        problems.insert(0, FieldProblem(("id",), "is required"))
+    for group in ("knobs", "env"):
+        fields[group] = {k: v for k, v in fields.get(group, {}).items() if v is not None}
+    if "id" in fields:
+        _, found = assemble(fields, "override", {})
+        told = {problem.where[:1] for problem in problems}
+        problems += [each for each in found if each.where[:1] not in told]
+    refuse(problems)
+    return fields
+
+
+def difference(fields: Fields, shipped: Fields | None) -> dict[str, Any]:
+    """The override entry that, laid over the shipped one, gives exactly these fields."""
+    entry: dict[str, Any] = {"id": fields["id"]}
+    for name in PLAIN_FIELDS:
+        value = fields.get(name, _default(name, fields))
+        below = _default(name, fields) if shipped is None else shipped.get(
+            name, _default(name, shipped)
+        )  # fmt: skip
+        if value != below or (shipped is None and name == "source"):
+            entry[name] = written(value)
+    for group in ("knobs", "env"):
+        wanted, base = fields.get(group, {}), (shipped or {}).get(group, {})
+        pairs = {key: written(item) for key, item in wanted.items() if base.get(key) != item}
+        pairs |= {key: None for key, item in base.items() if item is not None and key not in wanted}
+        if pairs:
+            entry[group] = pairs
+    return entry
+
+
+def _default(name: str, fields: Fields) -> Any:
+    return fields["id"] if name == "name" else _DEFAULTS.get(name)
+
+
+def written(value: Any) -> Any:
+    """A field as it stands in a file."""
+    if isinstance(value, Source):
+        parts = {"hf": value.hf, "path": value.path, "revision": value.revision}
+        return {key: item for key, item in parts.items() if item is not None}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def fields_of(model: Model) -> Fields:
+    """A model as fields, to change some and write it back."""
+    fields: Fields = {"id": model.id, "knobs": dict(model.knobs), "env": dict(model.env)}
+    return fields | {name: getattr(model, name) for name in PLAIN_FIELDS}
+
+
+def same_model(entry: Mapping[str, Any], shipped: Fields | None, roots: Sequence[str]) -> Fields:
+    """What the entry means when it is read back."""
+    fields, problems = read_fields(entry, roots)
+    refuse(problems)
+    return lay_over(shipped, fields) if shipped else fields
