@@ -46,8 +46,9 @@ from server.swap.events import (
 from server.swap.ground import EngineBrokeError, Ground, Listener, Proof
 from server.swap.ledger import Ledger
 from server.swap.machine import advance
-from server.swap.model import Deployment, SwapError, SwapRecord
+from server.swap.model import SwapError, SwapRecord
 from server.swap.node import Node
+from server.swap.showing import Showing
 
 TICK_SECONDS = 0.5
 SAVE_RETRY_SECONDS = 2.0
@@ -67,22 +68,6 @@ _PHASE_OF_NODE = {
     Node.RB_WARMING: "warming",
     Node.RB_CLEANING: "stopping",
 }
-
-
-class Door:
-    """What the driver tells the gateway side: nothing admitted, admitted again, this is served."""
-
-    def __init__(
-        self,
-        hold: Callable[[], None],
-        admit: Callable[[], None],
-        serve: Callable[[Deployment | None, Proof | None], None],
-        publish: Callable[[SwapRecord], None],
-    ) -> None:
-        self.hold = hold
-        self.admit = admit
-        self.serve = serve
-        self.publish = publish
 
 
 class PhaseTimer:
@@ -124,7 +109,7 @@ class Driver(Listener):
         ground: Ground,
         ledger: Ledger,
         clock: Clock,
-        door: Door,
+        showing: Showing,
         drain_seconds: float,
         weight_bytes: Callable[[SwapRecord], int | None],
     ) -> None:
@@ -133,7 +118,7 @@ class Driver(Listener):
         self._ground = ground
         self._ledger = ledger
         self._clock = clock
-        self._door = door
+        self._showing = showing
         self._drain_seconds = drain_seconds
         self._weight_bytes = weight_bytes
         self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
@@ -217,7 +202,7 @@ class Driver(Listener):
             await self._halt()
         for effect in remote:
             self._begin(effect)
-        self._door.publish(self.record)
+        self._showing.publish(self.record)
 
     def _follow_node(self) -> None:
         self._note = ""
@@ -226,11 +211,11 @@ class Driver(Listener):
     def _at_once(self, effect: Effect) -> None:
         match effect:
             case Hold():
-                self._door.hold()
+                self._showing.hold()
             case Admit():
-                self._door.admit()
+                self._showing.admit()
             case Serve(deployment):
-                self._door.serve(deployment, self._proof)
+                self._showing.show(deployment, self._proof)
             case _:
                 raise TypeError(f"{effect} is not immediate")
 
@@ -245,7 +230,7 @@ class Driver(Listener):
             except (InsufficientStorage, Unavailable) as error:
                 self._log.error("swap.not_saved", error=error.message)
                 waiting = replace(self.record, stage=f"paused: {error.message}")
-                self._door.publish(waiting)
+                self._showing.publish(waiting)
                 await self._clock.sleep(SAVE_RETRY_SECONDS)
             else:
                 return
@@ -335,7 +320,7 @@ class Driver(Listener):
         stage = self._note or timer.detail or record.stage
         event = Advanced(stage, percent, eta)
         self.record, _ = advance(record, event, self._clock.now())
-        self._door.publish(self.record)
+        self._showing.publish(self.record)
 
     async def _learn(self) -> None:
         times = {phase: s for phase, s in self._timer.times.items() if phase in ORDER}

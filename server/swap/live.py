@@ -7,7 +7,7 @@ about what comes next.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import httpx
@@ -20,22 +20,21 @@ from server.base.units import size
 from server.catalog.fit import Fit, fit
 from server.catalog.inspect import inspect
 from server.catalog.model import Catalog, Model, ModelFiles
+from server.config.model import Engine as EngineSettings
 from server.config.model import Settings
 from server.fleet.service import Fleet
-from server.launch.model import Engine, LaunchFailed, LaunchSpec, PlannedCommand, Progress
-from server.launch.phases import PhaseReader
+from server.launch.model import Engine, LaunchFailed, LaunchSpec, PlannedCommand
 from server.launch.service import Engines
 from server.launch.signatures import diagnose, excerpt
-from server.ssh.model import Shells
+from server.ssh.model import Shells, Stream
 from server.swap.ground import EngineBrokeError, Listener, Proof
+from server.swap.load import Load
 from server.swap.model import Deployment, SwapError
 from server.swap.preflight import HostFacts, findings
 from server.swap.proof import first_token
 from server.swap.resume import Facts
 
-HEALTH_POLL_SECONDS = 0.2
 HEALTH_TIMEOUT = httpx.Timeout(3.0)
-RETRY_HOST_SECONDS = 1.0
 LOG_LINES = 400
 MEMORY_SHARE = 0.9
 """How much of an engine's resident memory must be back before the next one starts."""
@@ -67,6 +66,26 @@ class LiveGround:
 
     # ---- looking
 
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    def patience(self) -> EngineSettings:
+        return self._settings().engine
+
+    def available(self, host: str) -> int | None:
+        """Available bytes by the last sample."""
+        sample = self._fleet.latest(host)
+        return sample.memory.available if sample else None
+
+    def follow(self, spec: LaunchSpec, engine: Engine) -> AbstractAsyncContextManager[Stream]:
+        return self._engines.follow(engine, spec)
+
+    async def runs(self, spec: LaunchSpec, engine: Engine) -> bool:
+        """Raises HostUnreachable when that cannot be told."""
+        seen = await self._engines.observe(spec.head.host, self._settings().engine)
+        return any(e.running and e.same(engine) for e in seen)
+
     def commands(self, spec: LaunchSpec) -> tuple[PlannedCommand, ...]:
         return self._engines.commands(spec, "<swap id>")
 
@@ -85,7 +104,7 @@ class LiveGround:
         return dict(zip(hosts, seen, strict=True))
 
     async def alive(self, deployment: Deployment) -> Verdict:
-        healthy = await self._healthy(deployment.spec)
+        healthy = await self.healthy(deployment.spec)
         if healthy and not self._worker_missing(deployment):
             return Verdict.up()
         head = deployment.spec.head.host
@@ -114,7 +133,7 @@ class LiveGround:
                 return True
         return False
 
-    async def _healthy(self, spec: LaunchSpec) -> bool:
+    async def healthy(self, spec: LaunchSpec) -> bool:
         try:
             answer = await self._http.get(f"{spec.base_url}/health", timeout=HEALTH_TIMEOUT)
         except httpx.HTTPError:
@@ -261,24 +280,8 @@ class LiveGround:
             ) from error
 
     async def watch(self, spec: LaunchSpec, engine: Engine, listener: Listener) -> None:
-        watch = _Watch(self._clock, self._settings().engine.no_progress_seconds)
-        follower = asyncio.create_task(self._follow(spec, engine, watch, listener))
-        try:
-            while not await self._healthy(spec):
-                if follower.done():
-                    await follower  # raises what it found; a clean end means the engine is gone
-                    raise EngineBrokeError(await self.explain(spec, engine))
-                await self._guard(spec, engine)
-                if watch.stuck():
-                    raise EngineBrokeError(await self._stuck(spec, engine, watch))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(HEALTH_POLL_SECONDS):
-                        await asyncio.shield(watch.ready.wait())
-                        await asyncio.sleep(HEALTH_POLL_SECONDS / 4)
-        finally:
-            follower.cancel()
-            with suppress(asyncio.CancelledError, SparkError):
-                await follower
+        load = Load(self, spec, engine, listener)
+        await load.run()
         if not await self._ours(spec, engine):
             raise EngineBrokeError(await self.explain(spec, engine))
 
@@ -287,64 +290,7 @@ class LiveGround:
         seen = (await self.observe([spec.head.host]))[spec.head.host]
         return seen is None or any(e.running and e.same(engine) for e in seen)
 
-    async def _follow(
-        self, spec: LaunchSpec, engine: Engine, watch: "_Watch", listener: Listener
-    ) -> None:
-        """Read the log to its end, over lost connections; raise when the host stays lost."""
-        lost_since: float | None = None
-        while True:
-            try:
-                async with self._engines.follow(engine, spec) as stream:
-                    reader = PhaseReader()
-                    async for line in stream:
-                        lost_since = None
-                        watch.hear(line, reader.feed(line), listener)
-                        if reader.ready(line):
-                            watch.ready.set()
-                seen = await self._engines.observe(spec.head.host, self._settings().engine)
-                if not any(e.running and e.same(engine) for e in seen):
-                    return
-            except (HostUnreachable, DeadlineExceeded) as error:
-                now = self._clock.monotonic()
-                lost_since = lost_since if lost_since is not None else now
-                limit = self._settings().engine.host_lost_seconds
-                if now - lost_since >= limit:
-                    raise EngineBrokeError(_lost(spec, error, limit)) from error
-                watch.pause()
-                listener.note(f"{spec.head.host} is not reachable; waiting for it")
-            await self._clock.sleep(RETRY_HOST_SECONDS)
-
-    async def _guard(self, spec: LaunchSpec, engine: Engine) -> None:
-        """End the load before it wedges the host: a GB10 out of memory may need a power cycle."""
-        floor = self._settings().engine.guard_bytes
-        for node in spec.nodes:
-            sample = self._fleet.latest(node.host)
-            available = sample.memory.available if sample else None
-            if available is not None and available < floor:
-                text = await self._tail(spec, engine)
-                raise EngineBrokeError(
-                    SwapError(
-                        "memory_guard",
-                        f"Only {size(available)} of memory were left on {node.host} while loading.",
-                        cause="The model takes more memory than the host has to give.",
-                        advice="Lower gpu_memory_utilization or max_model_len, or use more nodes.",
-                        log_excerpt=excerpt(text),
-                    )
-                )
-
-    async def _stuck(self, spec: LaunchSpec, engine: Engine, watch: "_Watch") -> SwapError:
-        text = await self._tail(spec, engine)
-        return SwapError(
-            "no_progress",
-            f"The engine on {spec.head.host} has shown no progress for {watch.limit:.0f} s.",
-            cause=f"It is stuck after: {watch.last or 'no log line at all'}",
-            advice="Look at the log below; a frozen percentage often means the page cache "
-            "is full: drop caches, or try another load_format. engine.no_progress_seconds "
-            "sets the patience.",
-            log_excerpt=excerpt(text),
-        )
-
-    async def _tail(self, spec: LaunchSpec, engine: Engine) -> str:
+    async def tail(self, spec: LaunchSpec, engine: Engine) -> str:
         try:
             return await self._engines.tail(engine, spec, lines=LOG_LINES)
         except SparkError as error:
@@ -352,7 +298,7 @@ class LiveGround:
 
     async def explain(self, spec: LaunchSpec, engine: Engine) -> SwapError:
         host = spec.head.host
-        text = await self._tail(spec, engine)
+        text = await self.tail(spec, engine)
         seen = (await self.observe([host]))[host]
         now = next((e for e in seen or () if e.same(engine)), engine)
         diagnosis = diagnose(text, exit_code=now.exit_code, oom_killed=now.oom_killed)
@@ -379,7 +325,7 @@ class LiveGround:
                     f"{spec.model} is healthy but gave no token within {deadline:.0f} s.",
                     cause="The engine accepts requests and does not answer them.",
                     advice="Look at its log; engine.answer_seconds sets the patience.",
-                    log_excerpt=excerpt(await self._tail(spec, engine)),
+                    log_excerpt=excerpt(await self.tail(spec, engine)),
                 )
             ) from error
         except (SparkError, httpx.HTTPError) as error:
@@ -391,7 +337,7 @@ class LiveGround:
                     f"{spec.model} is healthy but its first answer failed: {error}",
                     cause="The engine answered the test question with an error.",
                     advice="Look at its log for the request that failed.",
-                    log_excerpt=excerpt(await self._tail(spec, engine)),
+                    log_excerpt=excerpt(await self.tail(spec, engine)),
                 )
             ) from error
         seconds = self._clock.monotonic() - began
@@ -406,38 +352,3 @@ class LiveGround:
             value = first.get("max_model_len") if isinstance(first, dict) else None
             return value if isinstance(value, int) else None
         return None
-
-
-class _Watch:
-    """What a load has shown so far: the newest line, and when there was last something new."""
-
-    def __init__(self, clock: Clock, limit: float) -> None:
-        self._clock = clock
-        self.limit = limit
-        self.last = ""
-        self.ready = asyncio.Event()
-        self._moved = clock.monotonic()
-
-    def hear(self, line: str, progress: Progress | None, listener: Listener) -> None:
-        listener.line(line)
-        if line != self.last:
-            self._moved = self._clock.monotonic()
-        self.last = line
-        if progress is not None:
-            listener.progress(progress)
-
-    def pause(self) -> None:
-        """A host that cannot be heard is not a load that makes no progress."""
-        self._moved = self._clock.monotonic()
-
-    def stuck(self) -> bool:
-        return self._clock.monotonic() - self._moved > self.limit
-
-
-def _lost(spec: LaunchSpec, error: SparkError, limit: float) -> SwapError:
-    return SwapError(
-        "host_lost",
-        f"{spec.head.host} was lost while {spec.model} loaded, for more than {limit:.0f} s.",
-        cause=error.message,
-        advice="When it is back, an engine that still runs there is adopted or stopped.",
-    )

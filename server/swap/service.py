@@ -13,21 +13,22 @@ from datetime import datetime
 
 from server.base.bus import EventBus
 from server.base.clock import Clock
-from server.base.errors import Conflict, ModelNotFound, NotFound, QueueFull
+from server.base.errors import Conflict, ModelNotFound, NotFound, QueueFull, SparkError
 from server.base.finding import Finding
-from server.base.health import Health, Verdict
+from server.base.health import Verdict
 from server.base.logs import get_logger
 from server.catalog.model import Catalog, Model
 from server.config.model import Settings
-from server.launch.model import Engine, LaunchSpec, PlannedCommand
-from server.swap.after import Reaction, after_death, strays
-from server.swap.driver import Door, Driver
+from server.launch.model import LaunchSpec, PlannedCommand
+from server.swap.driver import Driver
 from server.swap.events import Admitted, Broke, CancelAsked, Effect, Event
-from server.swap.ground import Ground, Proof
+from server.swap.ground import Ground
 from server.swap.ledger import Ledger
 from server.swap.model import Deployment, OnConflict, Serving, State, SwapError, SwapRecord
 from server.swap.node import STAGE_OF, UNTOUCHED, Node
-from server.swap.resume import Continue, Report, Wait, hosts_of, resume, tagged
+from server.swap.resume import Continue, Report, Wait, hosts_of, resume
+from server.swap.showing import Showing
+from server.swap.vigil import Vigil
 
 QUEUE_LIMIT = 16
 LOOK_SECONDS = 2.0
@@ -50,26 +51,32 @@ class SwapService:
         clock: Clock,
         new_id: Callable[[datetime], str],
         weight_bytes: Callable[[LaunchSpec], int | None] = lambda _spec: None,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._ground = ground
         self._ledger = ledger
         self._catalog = catalog
         self._settings = settings
         self._build_spec = build_spec
-        self._bus = bus
         self._clock = clock
         self._new_id = new_id
         self._weight_bytes = weight_bytes
+        self._look_seconds = look_seconds
         self._log = get_logger("swap")
         self._lock = asyncio.Lock()
         self._queue: list[SwapRecord] = []
         self._wake = asyncio.Event()
         self._driver: Driver | None = None
         self._task: asyncio.Task[None] | None = None
-        self._serving: Serving | None = None
-        self._restarts: list[datetime] = []
-        self._bad_looks = 0
-        self._seen_up: frozenset[str] = frozenset()
+        self._showing = Showing(bus, clock)
+        self._vigil = Vigil(
+            ground=ground,
+            ledger=ledger,
+            showing=self._showing,
+            settings=settings,
+            clock=clock,
+            again=self._again,
+        )
         self._logs: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
     # ---- life
@@ -81,7 +88,8 @@ class SwapService:
         self._queue = [record for record in unfinished if record.node == Node.QUEUED]
         served = await self._ledger.served()
         if served is not None and (not begun or Node(begun[0].node) in UNTOUCHED):
-            self._show(served, None, health=Verdict.unknown("not looked at since the restart"))
+            unseen = Verdict.unknown("not looked at since the restart")
+            self._showing.show(served, None, health=unseen)
         self._task = asyncio.create_task(self._run(begun), name="swap-writer")
 
     async def close(self) -> None:
@@ -147,7 +155,7 @@ class SwapService:
         return [current if current and r.id == current.id else r for r in records]
 
     def serving(self) -> Serving | None:
-        return self._serving
+        return self._showing.serving
 
     def log_tail(self, swap_id: str) -> tuple[str, ...]:
         """The engine's log lines seen by that swap: the running one and the last few."""
@@ -157,11 +165,15 @@ class SwapService:
 
     async def preflight(self, model: str) -> list[Finding]:
         spec = self._build_spec(self._find(model), self._settings())
-        deployment = self._serving.deployment if self._serving else None
+        deployment = self._deployment()
         return await self._ground.check(spec, deployment)
 
     async def command(self, model: str) -> tuple[PlannedCommand, ...]:
         return self._ground.commands(self._build_spec(self._find(model), self._settings()))
+
+    def _deployment(self) -> Deployment | None:
+        serving = self._showing.serving
+        return serving.deployment if serving else None
 
     # ---- the queue
 
@@ -217,7 +229,7 @@ class SwapService:
         if on_conflict == "replace":
             await self._clear(requested_by)
         self._queue.append(record)
-        self._publish(record)
+        self._showing.publish(record)
         self._wake.set()
         return record
 
@@ -243,7 +255,7 @@ class SwapService:
                 )
                 await self._ledger.save(ended)
                 self._queue.remove(waiting)
-                self._publish(ended)
+                self._showing.publish(ended)
                 return ended
         driver = self._driver
         if driver is None or driver.record.id != swap_id:
@@ -260,29 +272,44 @@ class SwapService:
         driver.post(CancelAsked(requested_by))
         return record.with_(cancelled_by=record.cancelled_by or requested_by)
 
+    async def _again(self, spec: LaunchSpec, requested_by: str) -> None:
+        """The vigil asks for an engine anew; what people asked for meanwhile goes first."""
+        async with self._lock:
+            if not self._queue:
+                await self._enqueue(spec.model, spec, "queue", True, requested_by)
+
     # ---- the writer
 
     async def _run(self, begun: list[SwapRecord]) -> None:
         for record in begun:
             await self._take_up(record)
         if not begun:
-            await self._adopt()
+            await self._look()
         while True:
             if self._queue:
                 await self._next()
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(self._look_seconds):
                     await self._wake.wait()
             self._wake.clear()
             if not self._queue:
-                await self._look_after()
+                await self._look()
+
+    async def _look(self) -> None:
+        """The writer outlives whatever a look runs into: without it nothing is swapped again."""
+        try:
+            await self._vigil.look()
+        except SparkError as error:
+            self._log.warning("vigil.failed", error=error.message)
+        except Exception:  # a bug of ours
+            self._log.exception("vigil.bug")
 
     async def _next(self) -> None:
         async with self._lock:
             record = self._queue.pop(0)
             self._driver = self._new_driver(record)
-        served = self._serving.deployment if self._serving else None
+        served = self._deployment()
         already = (
             served is not None
             and record.target is not None
@@ -297,7 +324,7 @@ class SwapService:
             ground=self._ground,
             ledger=self._ledger,
             clock=self._clock,
-            door=Door(self._hold, self._admit, self._show, self._publish),
+            showing=self._showing,
             drain_seconds=self._settings().engine.drain_seconds,
             weight_bytes=lambda r: self._weight_bytes(r.target) if r.target else None,
         )
@@ -308,13 +335,30 @@ class SwapService:
             raise RuntimeError("no swap to drive")
         try:
             ended = await driver.run(first)
+        except Exception:  # a bug of ours: say so in the history, and keep the writer alive
+            self._log.exception("swap.bug", swap_id=driver.record.id)
+            ended = await self._bury(driver.record)
         finally:
             self._driver = None
             self._logs[driver.record.id] = tuple(driver.lines)
             while len(self._logs) > KEPT_LOGS:
                 self._logs.popitem(last=False)
-        self._bad_looks = 0
-        self._publish(ended)
+        self._vigil.reset()
+        self._showing.publish(ended)
+
+    async def _bury(self, record: SwapRecord) -> SwapRecord:
+        now = self._clock.now()
+        ended = record.with_(
+            node=Node.FAILED.value,
+            state=State.FAILED,
+            stage=STAGE_OF[Node.FAILED],
+            finished_at=now,
+            error=SwapError("internal", "Spark Control made a mistake; see its log for this swap."),
+        )
+        with suppress(SparkError):
+            await self._ledger.save_served(ended, None, now)
+        self._showing.show(None, None)
+        return ended
 
     async def _take_up(self, record: SwapRecord) -> None:
         """Resume by looking; wait while a host cannot be asked. A cancel is heard meanwhile."""
@@ -326,7 +370,7 @@ class SwapService:
                     if self._driver.cancel_asked:
                         return await self._drive(_give_up(record, reason))
                     self._driver.record = replace(record, stage=reason)
-                    self._publish(self._driver.record)
+                    self._showing.publish(self._driver.record)
                     await self._clock.sleep(LOOK_SECONDS)
                 case Continue(effect):
                     self._log.info("swap.resumed", swap_id=record.id, node=record.node)
@@ -334,167 +378,6 @@ class SwapService:
                 case Report(event):
                     self._log.info("swap.resumed", swap_id=record.id, node=record.node)
                     return await self._drive(event)
-
-    # ---- looking after what is served
-
-    async def _adopt(self) -> None:
-        """After a restart with no swap under way: the engine went on, or it did not."""
-        if self._serving is not None:
-            await self._look_at_serving()
-
-    async def _look_after(self) -> None:
-        up = self._ground.reachable()
-        back, self._seen_up = up - self._seen_up, up
-        if self._serving is not None:
-            await self._look_at_serving()
-        for host in sorted(back):
-            await self._sweep(host)
-
-    async def _look_at_serving(self) -> None:
-        serving = self._serving
-        if serving is None:
-            return
-        verdict = await self._ground.alive(serving.deployment)
-        if verdict.health is not Health.DOWN:
-            self._bad_looks = 0
-            if verdict != serving.health:
-                self._serving = replace(serving, health=verdict)
-                self._publish_serving()
-            return
-        self._bad_looks += 1
-        if self._bad_looks >= FAILED_LOOKS:
-            self._bad_looks = 0
-            await self._died(serving, verdict)
-
-    async def _died(self, serving: Serving, verdict: Verdict) -> None:
-        spec = serving.deployment.spec
-        error = await self._ground.explain(spec, serving.deployment.engine)
-        now = self._clock.now()
-        earlier = await self._earlier(serving.model)
-        engine = self._settings().engine
-        reaction, sentence = after_death(
-            engine.on_death,
-            restarts=self._restarts,
-            limit=engine.restart_limit,
-            earlier=earlier is not None,
-            now=now,
-        )
-        self._log.error("engine.died", model=serving.model, reason=verdict.reason, then=reaction)
-        await self._ledger.save_served(None, None, now)
-        self._show(None, None)
-        self._bus.publish(
-            "notice",
-            "engine",
-            {
-                "level": "error",
-                "message": f"{serving.model} on {spec.head.host} died: {error.message} {sentence}",
-                "advice": error.advice,
-                "log_excerpt": error.log_excerpt,
-            },
-        )
-        if reaction is Reaction.RESTART:
-            self._restarts = [*self._restarts[-20:], now]
-            await self._again(spec, "watchdog: restart after the engine died")
-        elif reaction is Reaction.ROLL_BACK and earlier is not None:
-            await self._again(earlier, "watchdog: back to the model before")
-
-    async def _again(self, spec: LaunchSpec, requested_by: str) -> None:
-        async with self._lock:
-            if not self._queue:
-                await self._enqueue(spec.model, spec, "queue", True, requested_by)
-
-    async def _earlier(self, model: str) -> LaunchSpec | None:
-        for record in await self._ledger.history(50):
-            if record.state is State.SERVING and record.model != model and record.target:
-                return record.target
-        return None
-
-    async def _sweep(self, host: str) -> None:
-        """A host came back: adopt an engine of ours when nothing is served, stop strays."""
-        seen = (await self._ground.observe([host])).get(host) or ()
-        served = self._serving.deployment.engine if self._serving else None
-        known = {tag for tag in {e.tag for e in seen} if await self._record_of(tag)}
-        for engine in strays(seen, served, frozenset(known)):
-            if self._serving is None and await self._adopt_engine(engine):
-                continue
-            await self._stop_stray(engine)
-
-    async def _record_of(self, tag: str) -> SwapRecord | None:
-        return await self._ledger.get(tag.removesuffix("-rb"))
-
-    async def _spec_of(self, engine: Engine) -> LaunchSpec | None:
-        record = await self._record_of(engine.tag)
-        if record is None:
-            return None
-        if engine.tag.endswith("-rb"):
-            return record.previous.spec if record.previous else None
-        return record.target
-
-    async def _adopt_engine(self, engine: Engine) -> bool:
-        spec = await self._spec_of(engine)
-        if spec is None or tagged(await self._ground.observe([spec.head.host]), engine.tag) is None:
-            return False
-        try:
-            proof = await self._ground.prove(spec, engine)
-        except Exception as error:  # whatever it is, it does not answer: it is not adopted
-            self._log.warning("engine.not_adopted", tag=engine.tag, error=str(error))
-            return False
-        now = self._clock.now()
-        deployment = Deployment(spec, engine, now)
-        await self._ledger.save_served(None, deployment, now)
-        self._show(deployment, proof)
-        self._notice("info", f"{spec.model} was found running on {engine.host} and serves again.")
-        return True
-
-    async def _stop_stray(self, engine: Engine) -> None:
-        spec = await self._spec_of(engine)
-        if spec is None:
-            return
-        self._notice("warning", f"A left-over engine ({engine.model}) on {engine.host} is stopped.")
-        listener = self._new_driver(
-            SwapRecord("sweep", None, Node.QUEUED, State.QUEUED, self._clock.now(), "sweep")
-        )
-        await self._ground.discard(spec, engine.tag, listener)
-
-    # ---- showing
-
-    def _hold(self) -> None:
-        if self._serving is not None:
-            self._serving = replace(self._serving, accepting=False)
-            self._publish_serving()
-
-    def _admit(self) -> None:
-        if self._serving is not None:
-            self._serving = replace(self._serving, accepting=True)
-            self._publish_serving()
-
-    def _show(
-        self, deployment: Deployment | None, proof: Proof | None, *, health: Verdict | None = None
-    ) -> None:
-        if deployment is None:
-            self._serving = None
-        else:
-            spec = deployment.spec
-            self._serving = Serving(
-                model=spec.model,
-                names=spec.served_names,
-                base_url=spec.base_url,
-                since=deployment.proven_at or self._clock.now(),
-                deployment=deployment,
-                max_model_len=proof.max_model_len if proof else None,
-                health=health or Verdict.up(),
-            )
-        self._publish_serving()
-
-    def _publish(self, record: SwapRecord) -> None:
-        self._bus.publish("swap", record.id, record.to_dict())
-
-    def _publish_serving(self) -> None:
-        serving = self._serving
-        self._bus.publish("model", "serving", serving.to_dict() if serving else {"model": None})
-
-    def _notice(self, level: str, message: str) -> None:
-        self._bus.publish("notice", "engine", {"level": level, "message": message})
 
 
 def _give_up(record: SwapRecord, reason: str) -> Event:

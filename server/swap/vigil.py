@@ -1,0 +1,169 @@
+"""Looks after what is served: notices that an engine died, that a host came back, that one strayed.
+
+Runs inside the swap writer between swaps, so that it never races one. What follows a death is
+decided by `swap.after`.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from server.base.clock import Clock
+from server.base.health import Health, Verdict
+from server.base.logs import get_logger
+from server.config.model import Settings
+from server.launch.model import Engine, LaunchSpec, Progress
+from server.swap.after import Reaction, after_death, strays
+from server.swap.ground import Ground
+from server.swap.ledger import Ledger
+from server.swap.model import Deployment, Serving, State, SwapRecord
+from server.swap.resume import tagged
+from server.swap.showing import Showing
+
+FAILED_LOOKS = 2
+"""Looks in a row that must find the engine gone: one may fall into a moment of restart."""
+
+
+class Deaf:
+    """A listener for work that belongs to no swap."""
+
+    def step(self, name: str, host: str) -> None: ...
+    def line(self, text: str) -> None: ...
+    def progress(self, progress: Progress) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+class Vigil:
+    """`again` enqueues a forced swap to a spec; `look` is called every few seconds when idle."""
+
+    def __init__(
+        self,
+        *,
+        ground: Ground,
+        ledger: Ledger,
+        showing: Showing,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        again: Callable[[LaunchSpec, str], Awaitable[None]],
+    ) -> None:
+        self._ground = ground
+        self._ledger = ledger
+        self._showing = showing
+        self._settings = settings
+        self._clock = clock
+        self._again = again
+        self._log = get_logger("swap")
+        self._restarts: list[datetime] = []
+        self._bad_looks = 0
+        self._swept: frozenset[str] = frozenset()
+
+    def reset(self) -> None:
+        """A swap ended: what was seen before it says nothing about what runs now."""
+        self._bad_looks = 0
+        self._swept = frozenset()
+
+    async def look(self) -> None:
+        """One look: is what serves still there, and did a host come back that must be swept."""
+        if self._showing.serving is not None:
+            await self._look_at_serving()
+        up = self._ground.reachable()
+        self._swept &= up
+        for host in sorted(up - self._swept):
+            await self._sweep(host)
+            self._swept |= {host}
+
+    async def _look_at_serving(self) -> None:
+        serving = self._showing.serving
+        if serving is None:
+            return
+        verdict = await self._ground.alive(serving.deployment)
+        if verdict.health is not Health.DOWN:
+            self._bad_looks = 0
+            self._showing.judge(verdict)
+            return
+        self._bad_looks += 1
+        if self._bad_looks >= FAILED_LOOKS:
+            self._bad_looks = 0
+            await self._died(serving, verdict)
+
+    async def _died(self, serving: Serving, verdict: Verdict) -> None:
+        spec = serving.deployment.spec
+        error = await self._ground.explain(spec, serving.deployment.engine)
+        now = self._clock.now()
+        earlier = await self._earlier(serving.model)
+        engine = self._settings().engine
+        reaction, sentence = after_death(
+            engine.on_death,
+            restarts=self._restarts,
+            limit=engine.restart_limit,
+            earlier=earlier is not None,
+            now=now,
+        )
+        self._log.error("engine.died", model=serving.model, reason=verdict.reason, then=reaction)
+        await self._ledger.save_served(None, None, now)
+        self._showing.show(None, None)
+        self._showing.notice(
+            "error",
+            f"{serving.model} on {spec.head.host} died: {error.message} {sentence}",
+            advice=error.advice,
+            log_excerpt=error.log_excerpt,
+        )
+        if reaction is Reaction.RESTART:
+            self._restarts = [*self._restarts[-20:], now]
+            await self._again(spec, "watchdog: restart after the engine died")
+        elif reaction is Reaction.ROLL_BACK and earlier is not None:
+            await self._again(earlier, "watchdog: back to the model before")
+
+    async def _earlier(self, model: str) -> LaunchSpec | None:
+        for record in await self._ledger.history(50):
+            if record.state is State.SERVING and record.model != model and record.target:
+                return record.target
+        return None
+
+    async def _sweep(self, host: str) -> None:
+        """A host came back: adopt an engine of ours when nothing is served, stop strays."""
+        seen = (await self._ground.observe([host])).get(host) or ()
+        serving = self._showing.serving
+        served = serving.deployment.engine if serving else None
+        known = {tag for tag in {e.tag for e in seen} if await self._record_of(tag)}
+        for engine in strays(seen, served, frozenset(known)):
+            if self._showing.serving is None and await self._adopt_engine(engine):
+                continue
+            await self._stop_stray(engine)
+
+    async def _record_of(self, tag: str) -> SwapRecord | None:
+        return await self._ledger.get(tag.removesuffix("-rb"))
+
+    async def _spec_of(self, engine: Engine) -> LaunchSpec | None:
+        record = await self._record_of(engine.tag)
+        if record is None:
+            return None
+        if engine.tag.endswith("-rb"):
+            return record.previous.spec if record.previous else None
+        return record.target
+
+    async def _adopt_engine(self, engine: Engine) -> bool:
+        spec = await self._spec_of(engine)
+        if spec is None or tagged(await self._ground.observe([spec.head.host]), engine.tag) is None:
+            return False
+        try:
+            proof = await self._ground.prove(spec, engine)
+        except Exception as error:  # whatever it is, it does not answer: it is not adopted
+            self._log.warning("engine.not_adopted", tag=engine.tag, error=str(error))
+            return False
+        now = self._clock.now()
+        deployment = Deployment(spec, engine, now)
+        await self._ledger.save_served(None, deployment, now)
+        self._showing.show(deployment, proof)
+        self._showing.notice(
+            "info", f"{spec.model} was found running on {engine.host} and serves again."
+        )
+        return True
+
+    async def _stop_stray(self, engine: Engine) -> None:
+        spec = await self._spec_of(engine)
+        if spec is None:
+            return
+        self._showing.notice(
+            "warning", f"A left-over engine ({engine.model}) on {engine.host} is stopped."
+        )
+        await self._ground.discard(spec, engine.tag, Deaf())
