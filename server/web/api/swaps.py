@@ -1,0 +1,102 @@
+"""`/api/v1/swaps` and `/api/v1/unload`: asking for a change of model and following it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.swap.model import OnConflict, SwapRecord
+from server.web.api.views import serving_view
+from server.web.reply import PartsOf, RequesterOf, reply
+
+FIELDS = (
+    "id",
+    "model",
+    "previous_model",
+    "state",
+    "stage",
+    "percent",
+    "eta_seconds",
+    "requested_by",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "cancelled_by",
+    "steps",
+    "error",
+    "findings",
+)
+
+Id = Annotated[str, Path(max_length=100)]
+
+
+class SwapRequest(BaseModel):
+    """`force` starts even where preflight says that it cannot fit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=512)
+    on_conflict: OnConflict = "queue"
+    force: bool = False
+
+
+def _accepted(record: SwapRecord) -> Response:
+    return reply(record.to_dict(), 202, {"location": f"/api/v1/swaps/{record.id}"})
+
+
+async def request(parts: PartsOf, who: RequesterOf, body: SwapRequest) -> Response:
+    record = await parts.swaps.request(
+        body.model, on_conflict=body.on_conflict, force=body.force, requested_by=who
+    )
+    return _accepted(record)
+
+
+async def unload(parts: PartsOf, who: RequesterOf) -> Response:
+    return _accepted(await parts.swaps.unload(requested_by=who))
+
+
+async def history(parts: PartsOf, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> Response:
+    records = await parts.swaps.history(limit)
+    return reply({"swaps": [record.to_dict() for record in records]})
+
+
+async def current(parts: PartsOf) -> Response:
+    """The running swap, those that wait, and what is served meanwhile.
+
+    When none is running the fields of a swap are there and null.
+    """
+    running = parts.swaps.current()
+    body = dict.fromkeys(FIELDS) if running is None else running.to_dict()
+    return reply(
+        body
+        | {
+            "queue": [record.to_dict() for record in parts.swaps.queue()],
+            "serving": serving_view(parts),
+        }
+    )
+
+
+async def one(parts: PartsOf, swap_id: Id) -> Response:
+    return reply((await parts.swaps.get(swap_id)).to_dict())
+
+
+async def log(parts: PartsOf, swap_id: Id) -> Response:
+    """The engine's lines that this swap has read; kept for the last few swaps."""
+    record = await parts.swaps.get(swap_id)
+    return reply({"id": record.id, "lines": list(parts.swaps.log_tail(record.id))})
+
+
+async def cancel(parts: PartsOf, who: RequesterOf, swap_id: Id) -> Response:
+    return _accepted(await parts.swaps.cancel(swap_id, requested_by=who))
+
+
+def routes() -> APIRouter:
+    api = APIRouter(tags=["swaps"])
+    api.add_api_route("/swaps", request, methods=["POST"], status_code=202)
+    api.add_api_route("/swaps", history, methods=["GET"])
+    api.add_api_route("/swaps/current", current, methods=["GET"])
+    api.add_api_route("/swaps/{swap_id}", one, methods=["GET"])
+    api.add_api_route("/swaps/{swap_id}/log", log, methods=["GET"])
+    api.add_api_route("/swaps/{swap_id}/cancel", cancel, methods=["POST"], status_code=202)
+    api.add_api_route("/unload", unload, methods=["POST"], status_code=202)
+    return api

@@ -1,0 +1,93 @@
+"""How things are drawn as JSON where they are made of several parts. Pure of IO: memory only."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from server.base.clock import iso
+from server.catalog.model import Catalog, Model
+from server.config.model import Host, Service
+from server.gateway.listing import state_of
+from server.ssh.model import Target
+from server.swap.model import SwapRecord
+from server.web.parts import Parts
+
+
+def target(host: Host, user: str | None = None) -> Target:
+    return Target(host.name, host.address, host.port, user or host.user)
+
+
+def host_view(parts: Parts, host: Host) -> dict[str, Any]:
+    """The settings of a host and what is known of it now."""
+    known = {status.name: status for status in parts.fleet.statuses()}.get(host.name)
+    refused = parts.hostkeys.refused(host.name)
+    body = host.model_dump(mode="json")
+    body |= (
+        known.to_dict()
+        if known is not None
+        else {"health": "unknown", "reason": "not looked at yet", "seen_at": None, "sample": None}
+    )
+    body["host_key_change"] = (
+        None if refused is None else {"pinned": refused.old, "offered": refused.new}
+    )
+    return body
+
+
+def service_view(parts: Parts, service: Service) -> dict[str, Any]:
+    known = {status.name: status for status in parts.fleet.services()}.get(service.name)
+    body = service.model_dump(mode="json")
+    return body | (
+        known.to_dict() if known is not None else {"health": "unknown", "reason": "not probed yet"}
+    )
+
+
+def waiting(parts: Parts) -> list[SwapRecord]:
+    """The running swap, then the queued ones."""
+    current = parts.swaps.current()
+    return [*([current] if current else []), *parts.swaps.queue()]
+
+
+def model_view(parts: Parts, model: Model) -> dict[str, Any]:
+    return model.to_dict() | {
+        "state": state_of(model.id, parts.swaps.serving(), waiting(parts)),
+    }
+
+
+def models_view(parts: Parts, catalog: Catalog) -> dict[str, Any]:
+    return {
+        "models": [model_view(parts, model) for model in catalog.models.values()],
+        "problems": [problem.to_dict() for problem in catalog.problems],
+        "version": catalog.version,
+    }
+
+
+def serving_view(parts: Parts) -> dict[str, Any] | None:
+    serving = parts.swaps.serving()
+    return None if serving is None else serving.to_dict()
+
+
+def undiscovered(parts: Parts) -> list[Mapping[str, Any]]:
+    """Models found on the hosts whose source no entry of the catalog has."""
+    sources = [model.source for model in parts.catalog.snapshot().models.values()]
+    taken = {source.ref for source in sources}
+    return [one for one in parts.discovery.found() if _ref(one) not in taken]
+
+
+def _ref(found: Mapping[str, Any]) -> str | None:
+    source = found.get("source", found)
+    return (source.get("hf") or source.get("path")) if isinstance(source, Mapping) else None
+
+
+def snapshot(parts: Parts) -> dict[str, Any]:
+    """The first message of the event stream: how everything is now."""
+    settings = parts.settings.current
+    current = parts.swaps.current()
+    return {
+        "at": iso(parts.clock.now()),
+        "hosts": [host_view(parts, host) for host in settings.hosts],
+        "services": [service_view(parts, service) for service in settings.services],
+        "models": models_view(parts, parts.catalog.snapshot())["models"],
+        "serving": serving_view(parts),
+        "swap": None if current is None else current.to_dict(),
+        "queue": [record.to_dict() for record in parts.swaps.queue()],
+        "jobs": [],
+    }

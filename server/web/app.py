@@ -1,0 +1,77 @@
+"""The HTTP applications put together: the JSON API, and the layers in front of it and the gateway.
+
+Observed   request id, headers, one log line, metrics      every request
+  Guard    foreign web pages and rebound names             every request
+    Dispatcher ── v1 ──> Gateway                           never enters FastAPI
+      Entry    paths, HEAD, bound of the body
+        FastAPI   JSON API and pages
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+from fastapi import APIRouter, FastAPI, Response
+from starlette.types import ASGIApp
+
+from server import __version__
+from server.gateway.dispatch import Dispatcher
+from server.web import errors
+from server.web.api import events, health, hosts, models, services, swaps
+from server.web.entry import Entry
+from server.web.guard import Guard
+from server.web.metrics import RequestMetrics
+from server.web.observe import Observed
+from server.web.parts import Parts
+from server.web.reply import reply
+
+API = "/api/v1"
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_api(
+    parts: Parts, *, pages: Sequence[APIRouter] = (), lifespan: Lifespan | None = None
+) -> FastAPI:
+    """The JSON API (and `pages`), without the layers that `create_edge` puts in front."""
+    app = FastAPI(
+        title="Spark Control",
+        version=__version__,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.parts = parts
+    errors.install(app)
+    for module in (hosts, models, swaps, services, events):
+        app.include_router(module.routes(), prefix=API)
+    app.add_api_route(API, _index, methods=["GET"], include_in_schema=False)
+    app.include_router(health.routes())
+    for page in pages:
+        app.include_router(page)
+    return app
+
+
+async def _index() -> Response:
+    nouns = ("hosts", "models", "knobs", "discovery", "swaps", "services", "events")
+    links = {noun: f"{API}/{noun}" for noun in nouns}
+    return reply({"version": __version__, "links": links | {"openapi": f"{API}/openapi.json"}})
+
+
+def create_edge(
+    parts: Parts,
+    inner: ASGIApp,
+    routes: Mapping[str, ASGIApp],
+    *,
+    log: structlog.stdlib.BoundLogger,
+) -> ASGIApp:
+    """What the server runs. `routes` maps first path segments past FastAPI: `{"v1": gateway}`."""
+    dispatcher = Dispatcher(Entry(inner), routes)
+    return Observed(
+        Guard(dispatcher, allowed_hosts=parts.allowed_hosts),
+        clock=parts.clock,
+        metrics=RequestMetrics(parts.registry),
+        log=log,
+    )

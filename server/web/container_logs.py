@@ -1,0 +1,84 @@
+"""The last lines of a container: the one thing a GET may ask of a host.
+
+Owns the bounds: few lines, one question at a time for the same thing, the answer good for a
+moment, so that a room full of open dashboards asks as much as one.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from server.base.clock import Clock
+from server.base.errors import NotFound, RemoteCommandFailed
+from server.base.redact import escape_controls, redact, strip_ansi
+from server.ssh.model import Shells
+
+MAX_LINES = 2000
+_DEADLINE = 10.0
+_FRESH_SECONDS = 1.0
+_LONGEST_LINE = 4000
+
+_Key = tuple[str, str, int, str | None]
+
+# docker writes the two streams of a container to two streams of its own; one shell joins them in
+# the order they were written. The name and the number are arguments, never part of the script.
+_SCRIPT = 'exec docker logs --tail "$1" "$2" 2>&1'
+
+
+class ContainerLogs:
+    """One per app; `close()` ends what is being asked."""
+
+    def __init__(self, shells: Shells, clock: Clock) -> None:
+        self._shells = shells
+        self._clock = clock
+        self._asking: dict[_Key, asyncio.Task[tuple[str, ...]]] = {}
+        self._answers: dict[_Key, tuple[float, tuple[str, ...]]] = {}
+
+    async def tail(
+        self, host: str, container: str, lines: int, user: str | None = None
+    ) -> Sequence[str]:
+        """Oldest line first, secrets redacted. `container` is a name docker would accept."""
+        key = (host, container, min(max(lines, 1), MAX_LINES), user)
+        now = self._clock.monotonic()
+        self._answers = {
+            known: answer
+            for known, answer in self._answers.items()
+            if now - answer[0] < _FRESH_SECONDS
+        }
+        if key in self._answers:
+            return self._answers[key][1]
+        task = self._asking.get(key)
+        if task is None:
+            task = self._asking[key] = asyncio.create_task(self._ask(key), name="container logs")
+            task.add_done_callback(lambda _done: self._asking.pop(key, None))
+        # Whoever leaves must not take the answer away from the others.
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(self, key: _Key) -> tuple[str, ...]:
+        host, container, lines, user = key
+        result = await self._shells.shell(host, user).run(
+            ["sh", "-c", _SCRIPT, "sh", str(lines), container], deadline=_DEADLINE, check=False
+        )
+        if result.exit_status:
+            raise _failed(host, container, result.stdout, result.exit_status)
+        text = escape_controls(redact(strip_ansi(result.stdout)), keep="\n\t")
+        answer = tuple(line[:_LONGEST_LINE] for line in text.splitlines()[-lines:])
+        self._answers[key] = (self._clock.monotonic(), answer)
+        return answer
+
+
+def _failed(host: str, container: str, output: str, status: int) -> NotFound | RemoteCommandFailed:
+    if "No such container" in output or "no such container" in output:
+        return NotFound(f"There is no container {container} on {host}.", param="container")
+    return RemoteCommandFailed(
+        f"docker on {host} would not show the log of {container}.",
+        exit_status=status,
+        stderr=output[:1000],
+        advice=f"POST /api/v1/hosts/{host}/check tells whether docker is there and permitted.",
+        source=host,
+    )

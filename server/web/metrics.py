@@ -1,0 +1,193 @@
+"""What is counted of requests, swaps, hosts and services, on the registry of the app.
+
+Owns names and labels. What the fleet knows is read when somebody asks for it, so that idle costs
+nothing; only the outcomes of swaps are counted as they happen.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from server.base.bus import EventBus
+from server.base.clock import Clock
+from server.base.health import Health
+from server.fleet.model import HostStatus
+from server.swap.model import FINAL
+from server.web.parts import Fleet, Swaps
+
+_SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OUTCOMES = frozenset(state.value for state in FINAL)
+_REMEMBERED = 64
+
+
+class RequestMetrics:
+    """All HTTP requests, of the API and the gateway. Label children are cached."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "spark_http_requests",
+            "Answered requests",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "spark_http_request_seconds",
+            "Duration of requests to the end of the answer",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "spark_http_requests_in_flight", "Requests being answered", registry=registry
+        )
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        self._in_flight.inc()
+        try:
+            yield
+        finally:
+            self._in_flight.dec()
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        key = (method if method in _METHODS else "other", route, status)
+        counter = self._counters.get(key)
+        if counter is None:
+            counter = self._counters[key] = self._requests.labels(key[0], route, str(status))
+        histogram = self._histograms.get(route)
+        if histogram is None:
+            histogram = self._histograms[route] = self._seconds.labels(route)
+        counter.inc()
+        histogram.observe(seconds)
+
+
+class SwapMetrics:
+    """Counts the ends of swaps as the bus tells them: `start()` in a loop, `close()` at the end."""
+
+    def __init__(self, registry: CollectorRegistry, bus: EventBus) -> None:
+        self._bus = bus
+        self._ended = Counter(
+            "spark_swaps", "Ended swaps by outcome", ["outcome"], registry=registry
+        )
+        for outcome in sorted(_OUTCOMES):
+            self._ended.labels(outcome)
+        self._seen: dict[str, None] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._listen(), name="swap metrics")
+
+    async def close(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _listen(self) -> None:
+        with self._bus.subscribe(frozenset({"swap"})) as events:
+            async for event in events:
+                self.note(event.key, str(event.data.get("state", "")))
+
+    def note(self, swap_id: str, state: str) -> None:
+        """The same end told twice counts once."""
+        if state not in _OUTCOMES or swap_id in self._seen:
+            return
+        self._seen[swap_id] = None
+        while len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        self._ended.labels(state).inc()
+
+
+class FleetCollector(Collector):
+    """Hosts, services and what is served, as they are at the moment of asking.
+
+    An unknown figure has no sample at all: it is never 0.
+    """
+
+    def __init__(self, fleet: Fleet, swaps: Swaps, clock: Clock) -> None:
+        self._fleet = fleet
+        self._swaps = swaps
+        self._clock = clock
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is collected at registration, when the fleet may not have started."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        statuses = self._fleet.statuses()
+        yield self._health(
+            "spark_host_health", "host", [(s.name, s.verdict.health) for s in statuses]
+        )
+        services = self._fleet.services()
+        yield self._health(
+            "spark_service_health", "service", [(s.name, s.verdict.health) for s in services]
+        )
+        yield self._sample_age(statuses)
+        yield from _figures(statuses)
+        serving = GaugeMetricFamily("spark_serving", "The model being served", labels=["model"])
+        served = self._swaps.serving()
+        if served is not None:
+            serving.add_metric([served.model], 1)
+        yield serving
+        queued = GaugeMetricFamily("spark_swaps_queued", "Swaps that wait")
+        queued.add_metric([], len(self._swaps.queue()))
+        yield queued
+
+    def _health(self, name: str, label: str, known: list[tuple[str, Health]]) -> Metric:
+        family = GaugeMetricFamily(
+            name, f"1 for the state a {label} is in: up, down or unknown", labels=[label, "state"]
+        )
+        for one, health in known:
+            for state in Health:
+                family.add_metric([one, state.value], 1 if health is state else 0)
+        return family
+
+    def _sample_age(self, statuses: Iterable[HostStatus]) -> Metric:
+        family = GaugeMetricFamily(
+            "spark_host_sample_age_seconds", "Age of the newest sample", labels=["host"]
+        )
+        now = self._clock.now()
+        for status in statuses:
+            if status.seen_at is not None:
+                family.add_metric([status.name], (now - status.seen_at).total_seconds())
+        return family
+
+
+def _figures(statuses: Iterable[HostStatus]) -> Iterator[Metric]:
+    """The figures of the newest samples that alerts are made of."""
+    available = GaugeMetricFamily(
+        "spark_host_memory_available_bytes", "MemAvailable", labels=["host"]
+    )
+    total = GaugeMetricFamily("spark_host_memory_total_bytes", "MemTotal", labels=["host"])
+    busy = GaugeMetricFamily("spark_gpu_utilization_percent", "GPU busy", labels=["host", "gpu"])
+    hot = GaugeMetricFamily("spark_gpu_temperature_celsius", "GPU", labels=["host", "gpu"])
+    power = GaugeMetricFamily("spark_gpu_power_watts", "GPU draw", labels=["host", "gpu"])
+    disk = GaugeMetricFamily(
+        "spark_host_disk_available_bytes", "Free to users", labels=["host", "mount"]
+    )
+    for status in statuses:
+        if status.last is None or status.verdict.health is not Health.UP:
+            continue
+        name, sample = status.name, status.last
+        _add(available, [name], sample.memory.available)
+        _add(total, [name], sample.memory.total)
+        for index, gpu in enumerate(sample.gpus):
+            _add(busy, [name, str(index)], gpu.utilization)
+            _add(hot, [name, str(index)], gpu.temperature)
+            _add(power, [name, str(index)], gpu.power)
+        for one in sample.disks:
+            _add(disk, [name, one.mount], one.available)
+    yield from (available, total, busy, hot, power, disk)
+
+
+def _add(family: GaugeMetricFamily, labels: list[str], value: float | None) -> None:
+    if value is not None:
+        family.add_metric(labels, value)

@@ -1,0 +1,156 @@
+"""What the routes need, as interfaces: the composition root fills it in, tests fill in fakes.
+
+Owns no behaviour. A route that needs something new gets a field here, never an import of a service.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry
+
+from server.base.bus import EventBus
+from server.base.clock import Clock
+from server.base.finding import Finding
+from server.base.health import Verdict
+from server.catalog.model import Catalog, Model
+from server.config.model import Host, Settings
+from server.fleet.model import HostStatus, Sample, ServiceStatus
+from server.launch.model import PlannedCommand
+from server.ssh.model import Refusal, Target
+from server.swap.model import OnConflict, Serving, SwapRecord
+
+
+class SettingsStore(Protocol):
+    """`current` is an immutable snapshot; `problems` says why the file on disk was not taken."""
+
+    @property
+    def current(self) -> Settings: ...
+
+    @property
+    def problems(self) -> Sequence[str]: ...
+
+    async def add_host(self, host: Host) -> object: ...
+
+    async def replace_host(self, name: str, host: Host) -> object: ...
+
+    async def remove_host(self, name: str) -> object: ...
+
+
+class CatalogStore(Protocol):
+    def snapshot(self) -> Catalog: ...
+
+    def knob_schema(self) -> list[dict[str, Any]]: ...
+
+    async def add(self, body: dict[str, Any]) -> Model: ...
+
+    async def replace(self, model_id: str, body: dict[str, Any]) -> Model: ...
+
+    async def set_knobs(self, model_id: str, knobs: dict[str, Any]) -> Model: ...
+
+    async def remove(self, model_id: str) -> object: ...
+
+
+class Fleet(Protocol):
+    """Answers from memory. Raises `NotFound` for a host that is not watched."""
+
+    def statuses(self) -> Sequence[HostStatus]: ...
+
+    def status(self, name: str) -> HostStatus: ...
+
+    def samples(self, name: str, minutes: float) -> Sequence[Sample]: ...
+
+    def services(self) -> Sequence[ServiceStatus]: ...
+
+
+class Swaps(Protocol):
+    async def request(
+        self,
+        model: str,
+        *,
+        on_conflict: OnConflict = "queue",
+        force: bool = False,
+        requested_by: str,
+    ) -> SwapRecord: ...
+
+    async def unload(self, *, requested_by: str) -> SwapRecord: ...
+
+    async def cancel(self, swap_id: str, *, requested_by: str) -> SwapRecord: ...
+
+    def current(self) -> SwapRecord | None: ...
+
+    def queue(self) -> Sequence[SwapRecord]: ...
+
+    def serving(self) -> Serving | None: ...
+
+    def log_tail(self, swap_id: str) -> Sequence[str]: ...
+
+    async def get(self, swap_id: str) -> SwapRecord: ...
+
+    async def history(self, limit: int = 50) -> Sequence[SwapRecord]: ...
+
+    async def preflight(self, model: str) -> Sequence[Finding]: ...
+
+    async def command(self, model: str) -> Sequence[PlannedCommand]: ...
+
+
+class HostKeys(Protocol):
+    def refused(self, name: str) -> Refusal | None: ...
+
+    def accept(self, target: Target, expected: str | None = None) -> str: ...
+
+
+class Discovery(Protocol):
+    """What the last scans found, from memory; `rescan` asks for new ones and does not wait."""
+
+    def found(self) -> Sequence[Mapping[str, Any]]: ...
+
+    def scans(self) -> Sequence[Mapping[str, Any]]: ...
+
+    def rescan(self) -> None: ...
+
+
+class Logs(Protocol):
+    """The last lines of a container, asked of the host: bounded, and asked once for all askers."""
+
+    async def tail(
+        self, host: str, container: str, lines: int, user: str | None = None
+    ) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing readiness depends on. Without `required` it is shown and decides nothing."""
+
+    name: str
+    probe: Callable[[], Awaitable[Verdict]]
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything the JSON API stands on.
+
+    `doctor` runs the checks of one host. `hosts_changed` is told the name of a host that was added,
+    changed, removed or whose key was accepted, after it was saved: it drops the old connection and
+    reconciles the fleet. `allowed_hosts` are names under which people reach this app, beside IP
+    addresses and local names (see `web.guard`). `registry` is the app's own.
+    """
+
+    settings: SettingsStore
+    catalog: CatalogStore
+    fleet: Fleet
+    swaps: Swaps
+    hostkeys: HostKeys
+    discovery: Discovery
+    logs: Logs
+    bus: EventBus
+    clock: Clock
+    doctor: Callable[[Host], Awaitable[Sequence[Finding]]]
+    hosts_changed: Callable[[str], Awaitable[None]]
+    registry: CollectorRegistry
+    checks: Sequence[Check] = ()
+    allowed_hosts: Callable[[], Sequence[str]] = field(default=tuple)
+    started: datetime | None = None
+    heartbeat_seconds: float = 15.0
