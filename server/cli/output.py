@@ -78,10 +78,11 @@ def findings(items: Iterable[Mapping[str, Any]]) -> bool:
     """Draw what a doctor or a preflight saw. True when one of them is an error."""
     worst = False
     for item in items:
-        severity = str(item.get("severity", "unknown"))
+        severity = one_line(item.get("severity", "unknown"))
         worst = worst or severity == "error"
         where = f"{one_line(item['host'])}: " if item.get("host") else ""
-        click.echo(f"{word(severity):<7}  {where}{one_line(item.get('message', ''))}")
+        padding = " " * (7 - len(severity))
+        click.echo(f"{word(severity)}{padding}  {where}{one_line(item.get('message', ''))}")
         if item.get("advice"):
             click.echo(f"         → {one_line(item['advice'])}")
     return worst

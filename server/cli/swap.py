@@ -102,7 +102,7 @@ def cancel(session: Session, swap_id: str | None) -> None:
 def current_id(client: Client) -> str | None:
     """The id of the swap under way, if there is one."""
     body = client.get(path("swaps", "current"))
-    record = body.get("swap", body) if isinstance(body, dict) else None
+    record = body.get("current") if isinstance(body, dict) else None
     if not isinstance(record, dict) or not record.get("id") or record.get("state") in FINAL:
         return None
     return str(record["id"])
