@@ -3,7 +3,8 @@
 Pure. The rules are those of pydantic-settings: a value is taken as text and converted by the
 schema, lists and whole sections (`SPARK_CONTROL_HOSTS`, `SPARK_CONTROL_ENGINE`) are JSON, a key
 named on its own wins over its section, an empty value counts as not set, `null` empties a key that
-may be empty. A name that cannot be a setting is a mistake when it holds `__`, and somebody else's when not.
+may be empty. A name that cannot be a setting is a mistake when it holds `__`, and somebody else's
+when not.
 """
 
 import difflib

@@ -21,6 +21,7 @@ USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,254}")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62})")
+HEALTH_PATH = re.compile(r"/[A-Za-z0-9._~/?=&%-]{0,500}")
 INTERFACES = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}(,[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}){0,7}"
 )
@@ -63,6 +64,7 @@ Label = Annotated[
 Interfaces = Annotated[
     str, _matching(INTERFACES, "interface list", "interface names separated by commas")
 ]
+HealthPath = Annotated[str, _matching(HEALTH_PATH, "path", "an absolute path like /health")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 RemotePath = Annotated[str, AfterValidator(_absolute)]
 
@@ -198,9 +200,8 @@ class Service(Section):
     ssh_user: UserName | None = Field(
         default=None, description="SSH user for its container; empty: the host's user."
     )
-    health_path: str | None = Field(
+    health_path: HealthPath | None = Field(
         default=None,
-        pattern=r"^/[A-Za-z0-9._~/?=&%-]*$",
         description="Path that answers 2xx when healthy; empty: the usual one of its kind.",
     )
     max_in_flight: int | None = Field(
@@ -241,6 +242,13 @@ class Auth(Section):
     )
 
 
+class Web(Section):
+    allowed_hosts: tuple[Address | Literal["*"], ...] = Field(
+        default=(),
+        description="public DNS names under which browsers reach this app; local names always may",
+    )
+
+
 class Fleet(Section):
     """How the hosts are watched."""
 
@@ -275,6 +283,7 @@ class Settings(Section):
     gateway: Gateway = Gateway()
     audio: Audio = Audio()
     auth: Auth = Auth()
+    web: Web = Web()
     fleet: Fleet = Fleet()
     log: Log = Log()
 
