@@ -76,23 +76,23 @@ def test_something_else_at_the_address_is_never_a_traceback(
     assert "Traceback" not in ran.err
 
 
-FIELDS = """
-    id name state model stage message reason health address user host kind origin shown severity
-    advice created_at requested_by file previous_model percent
-""".split()
+WORDS = (
+    "id name state model stage message reason health address user host kind origin shown severity "
+    "advice created_at requested_by file previous_model percent"
+)
 
 
 def nested(text: str) -> dict[str, Any]:
     """An answer that is hostile in every field any verb reads."""
     gpu = {"utilization": text, "temperature": text, "power": text}
-    item: dict[str, Any] = dict.fromkeys(FIELDS, text)
+    item: dict[str, Any] = dict.fromkeys(WORDS.split(), text)
     item |= {"labels": [text], "aliases": [text], "source": {"hf": text}, "lines": [text]}
     item |= {"knobs": {text: text}, "provenance": {text: text}, "checks": {text: text}}
     item |= {"last": {"gpus": [gpu], "memory": {"total": text}}}
     item |= {"steps": [dict(item)], "findings": [dict(item)]}
     item |= {"error": dict.fromkeys(("message", "cause", "advice", "log_excerpt"), text)}
     lists = ("hosts", "models", "swaps", "services", "commands", "problems", "queue")
-    return item | dict.fromkeys(lists, [item]) | {"serving": item, "current": item}
+    return item | {key: [item] for key in lists} | {"serving": item, "current": item}
 
 
 @pytest.mark.parametrize("argv", [*READING, ["hosts", "check", "h"], ["events"]], ids=" ".join)
