@@ -17,6 +17,7 @@ from pydantic import (
 
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
+ALLOWED_HOST = re.compile(rf"{ADDRESS.pattern}|\*")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,254}")
@@ -64,6 +65,7 @@ Label = Annotated[
 Interfaces = Annotated[
     str, _matching(INTERFACES, "interface list", "interface names separated by commas")
 ]
+AllowedHost = Annotated[str, _matching(ALLOWED_HOST, "DNS name", "a name like spark.example, or *")]
 HealthPath = Annotated[str, _matching(HEALTH_PATH, "path", "an absolute path like /health")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 RemotePath = Annotated[str, AfterValidator(_absolute)]
@@ -243,9 +245,12 @@ class Auth(Section):
 
 
 class Web(Section):
-    allowed_hosts: tuple[Address | Literal["*"], ...] = Field(
+    """How browsers reach the app."""
+
+    allowed_hosts: tuple[AllowedHost, ...] = Field(
         default=(),
-        description="public DNS names under which browsers reach this app; local names always may",
+        description="Public DNS names under which browsers reach the app, or `*`; local names "
+        "always may.",
     )
 
 
