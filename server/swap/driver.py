@@ -6,7 +6,7 @@ nothing: what follows what is `swap.machine`.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -125,6 +125,7 @@ class Driver(Listener):
         self._epoch = 0
         self._task: asyncio.Task[None] | None = None
         self._timer = PhaseTimer(clock)
+        self._learned: Mapping[str, Sequence[float]] = {}
         self._times = expected({})
         self._proof: Proof | None = None
         self._note = ""
@@ -154,10 +155,8 @@ class Driver(Listener):
     async def run(self, first: Event | Effect) -> SwapRecord:
         """Until the record is final. `first`: an event, or after a restart the effect to repeat."""
         try:
-            self._times = expected(
-                await self._ledger.learned(learning_key(self.record)),
-                self._weight_bytes(self.record),
-            )
+            self._learned = await self._ledger.learned(learning_key(self.record))
+            self._times = expected(self._learned)
             if isinstance(first, Event):
                 await self._take(first)
             else:
@@ -206,6 +205,8 @@ class Driver(Listener):
 
     def _follow_node(self) -> None:
         self._note = ""
+        if self.record.node == Node.STARTING:  # preflight has seen the size of the weights by now
+            self._times = expected(self._learned, self._weight_bytes(self.record))
         self._timer.enter(_PHASE_OF_NODE.get(Node(self.record.node), self._timer.phase))
 
     def _at_once(self, effect: Effect) -> None:

@@ -70,6 +70,10 @@ class Ground(Protocol):
 
     async def discard(self, spec: LaunchSpec, tag: str, listener: Listener) -> None: ...
 
+    async def remove(self, engine: Engine) -> None:
+        """Remove this very engine and nothing else."""
+        ...
+
     async def observe(self, hosts: Sequence[str]) -> Facts:
         """Engines of ours per host, concurrently; None for a host that does not answer."""
         ...

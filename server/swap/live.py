@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -40,6 +41,21 @@ MEMORY_SHARE = 0.9
 """How much of an engine's resident memory must be back before the next one starts."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What must be back on a host after a stop: available bytes, and processes off the GPU."""
+
+    host: str
+    need: int
+    pids: tuple[int, ...]
+
+
+def _distinct(specs: Sequence[LaunchSpec]) -> list[LaunchSpec]:
+    """One spec per set of things that a stop reaches: same hosts, same name, same way."""
+    found = {(s.container, s.launcher == "bare", s.nodes): s for s in specs}
+    return list(found.values())
+
+
 class LiveGround:
     """One per app. `http` is a shared client without redirects; `drain` waits for the gateway."""
 
@@ -63,6 +79,7 @@ class LiveGround:
         self._drain = drain
         self._http = http
         self._clock = clock
+        self._weights: dict[str, int] = {}
 
     # ---- looking
 
@@ -140,21 +157,25 @@ class LiveGround:
             return False
         return answer.status_code == 200
 
+    def weight_bytes(self, spec: LaunchSpec) -> int | None:
+        """The size of the weights as the last preflight saw it: the prior of a first load."""
+        return self._weights.get(spec.source)
+
     # ---- preflight
 
     async def check(self, spec: LaunchSpec, previous: Deployment | None) -> list[Finding]:
         model = self._catalog().find(spec.model)
-        facts = await asyncio.gather(*(self._facts(spec, model, node.host) for node in spec.nodes))
+        looks = asyncio.gather(*(self._facts(spec, model, node.host) for node in spec.nodes))
+        launch, facts = await asyncio.gather(self._engines.check(spec), looks)
         served = previous.engine if previous else None
-        return findings(spec, facts, self._fit(spec, model, facts, previous), served)
+        fitting = self._fit(spec, model, facts, previous)
+        return findings(spec, facts, launch, fitting, served)
 
     async def _facts(self, spec: LaunchSpec, model: Model | None, host: str) -> HostFacts:
-        settings = self._settings()
         try:
-            engines, owner, image, files = await asyncio.gather(
-                self._engines.observe(host, settings.engine),
+            engines, owner, files = await asyncio.gather(
+                self._engines.observe(host, self._settings().engine),
                 self._engines.port_owner(host, spec.port),
-                self._engines.image_id(host, spec),
                 self._files(model, host),
             )
         except SparkError as error:
@@ -165,8 +186,6 @@ class LiveGround:
             host=host,
             reachable=True,
             files=files,
-            image_id=image,
-            image_checked=spec.launcher != "bare",
             port_owner=owner,
             engines=engines,
             disk_free=max((disk.available for disk in disks), default=None),
@@ -178,7 +197,10 @@ class LiveGround:
             return None
         engine = self._settings().engine
         shell = self._shells.shell(host)
-        return await inspect(shell, model, engine.model_roots, engine.hf_home)
+        files = await inspect(shell, model, engine.model_roots, engine.hf_home)
+        if files.weight_bytes:
+            self._weights[model.source.ref] = files.weight_bytes
+        return files
 
     def _fit(
         self,
@@ -220,47 +242,55 @@ class LiveGround:
     async def stop_all(
         self, specs: Sequence[LaunchSpec], *, keep_tag: str | None, listener: Listener
     ) -> None:
-        hosts = dict.fromkeys(node.host for spec in specs for node in spec.nodes)
-        await asyncio.gather(*(self._clear(h, specs, keep_tag, listener) for h in hosts))
+        hosts = tuple(dict.fromkeys(node.host for spec in specs for node in spec.nodes))
+        held = await asyncio.gather(*(self._held(host, keep_tag) for host in hosts))
+        for spec in _distinct(specs):
+            await self._engines.stop(
+                spec,
+                grace=self.patience().stop_seconds,
+                keep_tag=keep_tag,
+                on_step=listener.step,
+            )
+        await asyncio.gather(*(self._await_memory(one, listener) for one in held if one))
 
-    async def _clear(
-        self, host: str, specs: Sequence[LaunchSpec], keep_tag: str | None, listener: Listener
-    ) -> None:
-        engine = self._settings().engine
-        doomed = [e for e in await self._engines.observe(host, engine) if e.tag != keep_tag]
-        running = [e for e in doomed if e.running]
+    async def _held(self, host: str, keep_tag: str | None) -> "_Held | None":
+        """What the engines that are about to go hold there. An engine under a container name that
+        the settings no longer name is stopped here: the specs below would not reach it."""
+        seen = await self._engines.observe(host, self.patience())
+        doomed = [engine for engine in seen if engine.running and engine.tag != keep_tag]
         if not doomed:
-            return
+            return None
+        memory = await self._engines.memory(host)
+        names = {engine.container for engine in doomed}
         sample = self._fleet.latest(host)
-        before = sample.memory.available if sample else None
-        held = sum(self._resident(host, s) for s in specs if host in {n.host for n in s.nodes})
-        for old in doomed:
-            if old.running:
-                listener.step(f"stop {old.model}", host)
-            await self._engines.stop(old, grace=engine.stop_seconds)
-        if running and before is not None and held:
-            await self._await_memory(host, before + int(MEMORY_SHARE * held), listener)
+        processes = [p for gpu in sample.gpus for p in gpu.processes] if sample else []
+        mine = [p for p in processes if p.container in names or p.container is None]
+        held = sum(p.used_bytes or 0 for p in mine)
+        for engine in doomed:
+            if engine.container != self.patience().container:
+                await self._engines.stop(engine, grace=self.patience().stop_seconds)
+        if memory.available is None or not held:
+            return None
+        gone = tuple(p.pid for p in mine if p.pid in (memory.gpu_pids or ()))
+        return _Held(host, memory.available + int(MEMORY_SHARE * held), gone)
 
-    async def _await_memory(self, host: str, need: int, listener: Listener) -> None:
-        listener.step("wait for memory", host)
-        wait = self._settings().engine.memory_wait_seconds
-        available = await self._engines.await_memory(host, need_bytes=need, deadline=wait)
-        if available is None or available < need:
+    async def _await_memory(self, held: "_Held", listener: Listener) -> None:
+        listener.step("wait for memory", held.host)
+        wait = self.patience().memory_wait_seconds
+        seen = await self._engines.await_memory(held.host, held.need, held.pids, wait)
+        if not seen.enough:
             listener.note(
-                f"{host}: {size(available)} of the expected {size(need)} are available "
-                f"{wait:.0f} s after the stop; going on"
+                f"{held.host}: {size(seen.available)} of the expected {size(held.need)} are "
+                f"available {wait:.0f} s after the stop; going on"
             )
 
     async def discard(self, spec: LaunchSpec, tag: str, listener: Listener) -> None:
-        engine = self._settings().engine
+        """Everything of ours under the name goes, and a start still on its way is defeated: at this
+        point of a swap nothing else of ours is meant to run on these hosts."""
+        await self._engines.stop(spec, grace=self.patience().stop_seconds, on_step=listener.step)
 
-        async def one(host: str) -> None:
-            for old in await self._engines.observe(host, engine):
-                if old.tag == tag:
-                    listener.step(f"remove {old.model}", host)
-                    await self._engines.stop(old, grace=engine.stop_seconds)
-
-        await asyncio.gather(*(one(node.host) for node in spec.nodes))
+    async def remove(self, engine: Engine) -> None:
+        await self._engines.stop(engine, grace=self.patience().stop_seconds)
 
     # ---- starting
 

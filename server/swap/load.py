@@ -13,7 +13,7 @@ from server.base.errors import DeadlineExceeded, HostUnreachable, SparkError
 from server.base.units import size
 from server.config.model import Engine as EngineSettings
 from server.launch.model import Engine, LaunchSpec, Progress
-from server.launch.phases import PhaseReader
+from server.launch.phases import PhaseReader, ready
 from server.launch.signatures import excerpt
 from server.ssh.model import Stream
 from server.swap.ground import EngineBrokeError, Listener
@@ -109,7 +109,7 @@ class Load:
         progress: Progress | None = reader.feed(line)
         if progress is not None:
             self._listener.progress(progress)
-        if reader.ready(line):
+        if ready(line):
             self._ready.set()
 
     async def _guard(self) -> None:

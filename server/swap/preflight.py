@@ -25,8 +25,6 @@ class HostFacts:
     reachable: bool | None
     reason: str = ""
     files: ModelFiles | None = None
-    image_id: str | None = None
-    image_checked: bool = False
     port_owner: str | None = None
     engines: tuple[Engine, ...] = ()
     disk_free: int | None = None
@@ -34,15 +32,23 @@ class HostFacts:
 
 
 def findings(
-    spec: LaunchSpec, facts: Sequence[HostFacts], fit: Fit | None, served: Engine | None
+    spec: LaunchSpec,
+    facts: Sequence[HostFacts],
+    launch: Sequence[Finding],
+    fit: Fit | None,
+    served: Engine | None,
 ) -> list[Finding]:
-    """In the order a person would fix them: hosts, image, files, memory, port, parity."""
+    """In the order a person would fix them: hosts, launcher and image, files, memory, port, parity.
+
+    `launch` is what the launch room found on the same hosts.
+    """
     found: list[Finding] = []
     for host in facts:
         found += _host(host)
         if host.reachable:
-            found += _image(spec, host)
+            found += [one for one in launch if one.host == host.host]
             found += _files(spec, host)
+    found += [one for one in launch if one.host is None]
     found += _memory(fit, spec)
     reachable = [host for host in facts if host.reachable]
     found += [f for host in reachable[:1] for f in _port(spec, host)]
@@ -57,23 +63,6 @@ def _host(facts: HostFacts) -> list[Finding]:
     advice = "Look at its power, network and SSH; the host's page runs the doctor."
     message = f"{facts.host} cannot be reached: {facts.reason}"
     return [Finding("host_unreachable", Severity.ERROR, message, advice, facts.host)]
-
-
-def _image(spec: LaunchSpec, facts: HostFacts) -> list[Finding]:
-    if spec.launcher == "bare" or not facts.image_checked:
-        return []
-    if facts.image_id:
-        message = f"The image {spec.image} is on {facts.host}."
-        return [Finding("image", Severity.OK, message, host=facts.host)]
-    return [
-        Finding(
-            "image_missing",
-            Severity.ERROR,
-            f"The image {spec.image} is not on {facts.host}.",
-            f"Build or pull it there (docker pull {spec.image}), or set engine.image.",
-            facts.host,
-        )
-    ]
 
 
 def _files(spec: LaunchSpec, facts: HostFacts) -> list[Finding]:
@@ -175,21 +164,10 @@ def _others(facts: HostFacts, served: Engine | None) -> list[Finding]:
 def _parity(facts: Sequence[HostFacts]) -> list[Finding]:
     if len(facts) < 2:
         return []
-    found = []
-    pairs = (
-        ("image", "image_mismatch", "the engine image", [f.image_id for f in facts]),
-        ("driver", "driver_mismatch", "the GPU driver", [f.driver for f in facts]),
-    )
-    for code, bad, what, values in pairs:
-        known = {value for value in values if value}
-        if len(known) > 1:
-            shown = ", ".join(
-                f"{f.host}: {v or 'unknown'}" for f, v in zip(facts, values, strict=True)
-            )
-            advice = "Bring the nodes to the same version; tensor parallel runs need it."
-            found.append(
-                Finding(bad, Severity.WARNING, f"The nodes differ in {what} ({shown}).", advice)
-            )
-        elif known:
-            found.append(Finding(code + "_parity", Severity.OK, f"The nodes agree on {what}."))
-    return found
+    drivers = {host.driver for host in facts if host.driver}
+    if len(drivers) > 1:
+        shown = ", ".join(f"{host.host}: {host.driver or 'unknown'}" for host in facts)
+        advice = "Bring the nodes to the same version; tensor parallel runs need it."
+        message = f"The nodes differ in the GPU driver ({shown})."
+        return [Finding("driver_mismatch", Severity.WARNING, message, advice)]
+    return [Finding("driver_parity", Severity.OK, "The nodes agree on the GPU driver.")]

@@ -11,7 +11,7 @@ from server.base.clock import Clock
 from server.base.health import Health, Verdict
 from server.base.logs import get_logger
 from server.config.model import Settings
-from server.launch.model import Engine, LaunchSpec, Progress
+from server.launch.model import Engine, LaunchSpec
 from server.swap.after import Reaction, after_death, strays
 from server.swap.ground import Ground
 from server.swap.ledger import Ledger
@@ -21,15 +21,6 @@ from server.swap.showing import Showing
 
 FAILED_LOOKS = 2
 """Looks in a row that must find the engine gone: one may fall into a moment of restart."""
-
-
-class Deaf:
-    """A listener for work that belongs to no swap."""
-
-    def step(self, name: str, host: str) -> None: ...
-    def line(self, text: str) -> None: ...
-    def progress(self, progress: Progress) -> None: ...
-    def note(self, text: str) -> None: ...
 
 
 class Vigil:
@@ -160,10 +151,7 @@ class Vigil:
         return True
 
     async def _stop_stray(self, engine: Engine) -> None:
-        spec = await self._spec_of(engine)
-        if spec is None:
-            return
         self._showing.notice(
             "warning", f"A left-over engine ({engine.model}) on {engine.host} is stopped."
         )
-        await self._ground.discard(spec, engine.tag, Deaf())
+        await self._ground.remove(engine)

@@ -122,6 +122,10 @@ class FakeGround:
         for node in spec.nodes:
             self.engines[node.host].pop(tag, None)
 
+    async def remove(self, engine: Engine) -> None:
+        await self._at("remove")
+        self.engines[engine.host].pop(engine.tag, None)
+
     async def alive(self, deployment: Deployment) -> Verdict:
         self.calls.append("alive")
         if self.verdict is not None:

@@ -1,0 +1,413 @@
+"""The composition root: every part is made here, once, from settings, and handed to who needs it.
+
+`build` makes the parts without touching the network, `App.start` begins the work, `App.close` ends
+it in the reverse order. There are no module-level instances anywhere.
+"""
+
+import asyncio
+import os
+import random
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+import uvloop
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from server.base.bus import EventBus
+from server.base.clock import Clock, SystemClock
+from server.base.errors import NotFound, SparkError, Unavailable
+from server.base.finding import Finding
+from server.base.health import Health, Verdict
+from server.base.ids import new_id
+from server.base.logs import configure, get_logger
+from server.catalog.discovery import discover
+from server.catalog.service import CatalogService
+from server.config.load import ConfigError
+from server.config.model import Host, Settings
+from server.config.paths import DataDir
+from server.config.store import SettingsStore
+from server.fleet import doctor
+from server.fleet.service import Fleet
+from server.gateway.inflight import InFlight
+from server.gateway.metrics import GatewayMetrics
+from server.gateway.router import ServingRouter
+from server.gateway.service import Gateway
+from server.gateway.upstream import AiohttpUpstream
+from server.launch.plan import build_spec
+from server.launch.service import Engines
+from server.ssh.hostkeys import HostKeys
+from server.ssh.identity import ensure_identity
+from server.ssh.model import Target
+from server.ssh.pool import SshPool
+from server.store.database import Database
+from server.store.sweep import sweep
+from server.swap.ledger import Ledger
+from server.swap.live import LiveGround
+from server.swap.model import SwapRecord
+from server.swap.service import SwapService
+from server.web.app import create_api, create_edge
+from server.web.container_logs import ContainerLogs
+from server.web.discovery import DiscoveryCache
+from server.web.metrics import FleetCollector, SwapMetrics
+from server.web.parts import Check, Parts
+
+SHUTDOWN_GRACE_SECONDS = 2.0
+REFRESH_SECONDS = 1.0
+MAX_JSON_BODY = 64 << 20
+ENGINE_HTTP_LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=8)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts that have a life of their own; `edge` is what is served."""
+
+    edge: ASGIApp
+    parts: Parts
+    public_key: str
+    settings: SettingsStore
+    catalog: CatalogService
+    database: Database
+    pool: SshPool
+    fleet: Fleet
+    discovery: DiscoveryCache
+    logs: ContainerLogs
+    swaps: SwapService
+    swap_metrics: SwapMetrics
+    inflight: InFlight
+    upstream: AiohttpUpstream
+    http: httpx.AsyncClient
+    bus: EventBus
+    data: DataDir
+    tasks: set[asyncio.Task[None]]
+
+    async def start(self) -> None:
+        """Raises `SparkError` when the database cannot be used; hosts may all be down."""
+        await self.database.open()
+        await self.fleet.start()
+        await self.swap_metrics.start()
+        await self.swaps.start()
+        await self.discovery.start()
+        self.tasks.add(asyncio.create_task(self._watch_files(), name="settings and catalog files"))
+
+    async def begin_shutdown(self) -> None:
+        """Tell every open stream, so that the server can end: event streams, then chat answers."""
+        self.bus.close()
+        await self.inflight.close(SHUTDOWN_GRACE_SECONDS)
+
+    async def close(self) -> None:
+        """Engines go on; the saved swap is taken up at the next start."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.swaps.close()
+        await self.discovery.close()
+        await self.swap_metrics.close()
+        await self.logs.close()
+        await self.fleet.close()
+        await self.pool.close()
+        await self.upstream.close()
+        await self.http.aclose()
+        await self.database.close()
+
+    async def hosts_changed(self, name: str) -> None:
+        self.pool.forget(name)
+        self.fleet.reconcile()
+        with suppress(NotFound):
+            self.fleet.nudge(name)
+
+    async def _watch_files(self) -> None:
+        """Edits by hand take effect without a restart; problems are told once."""
+        seen = (self.catalog.snapshot().version, self.settings.problems)
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            before = {host.name: host for host in self.settings.current.hosts}
+            if self.settings.refresh():
+                after = {host.name: host for host in self.settings.current.hosts}
+                for name in before.keys() | after.keys():
+                    if before.get(name) != after.get(name):
+                        self.pool.forget(name)
+                self.fleet.reconcile()
+            catalog = self.catalog.snapshot()
+            now = (catalog.version, self.settings.problems)
+            if now[0] != seen[0]:
+                problems = [problem.to_dict() for problem in catalog.problems]
+                self.bus.publish(
+                    "model", "catalog", {"version": catalog.version, "problems": problems}
+                )
+            if now[1] != seen[1]:
+                told: Mapping[str, Any] = {"level": "error", "message": "; ".join(now[1])}
+                cleared: Mapping[str, Any] = {
+                    "level": "info",
+                    "message": "config.yaml is good again.",
+                }
+                self.bus.publish("notice", "config", told if now[1] else cleared)
+            seen = now
+
+
+def bundled(name: str) -> Path:
+    """A file or folder that ships with the program: beside the source, or inside the wheel."""
+    here = Path(__file__).parent
+    packed = here / "_bundled" / name
+    return packed if packed.exists() else here.parent / name
+
+
+def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None) -> App:
+    """Everything, wired and not yet started. Raises `ConfigError`, `Unavailable` and the like."""
+    clock = clock or SystemClock()
+    bus = EventBus()
+    store = SettingsStore(data.path, environ)
+    settings = lambda: store.current  # noqa: E731 - handed to a dozen parts
+    public_key = ensure_identity(data.ssh_key)
+    hostkeys = HostKeys(data.known_hosts)
+    rng = random.Random(secrets.randbits(64))  # noqa: S311 - jitter, not a secret
+    pool = SshPool(
+        lambda host, user: _target(store.current, host, user),
+        key_path=data.ssh_key,
+        hostkeys=hostkeys,
+        clock=clock,
+        rng=rng,
+    )
+    catalog = CatalogService(
+        bundled("models.yaml"), data.overrides, lambda: store.current.engine.model_roots
+    )
+    fleet = Fleet(settings, pool, bus, clock)
+    http = httpx.AsyncClient(
+        follow_redirects=False, trust_env=False, timeout=10.0, limits=ENGINE_HTTP_LIMITS
+    )
+    inflight = InFlight()
+    database = Database(data.database_url)
+    ground = LiveGround(
+        engines=Engines(pool, clock),
+        shells=pool,
+        fleet=fleet,
+        catalog=catalog.snapshot,
+        settings=settings,
+        drain=lambda seconds: _drain(inflight, seconds),
+        http=http,
+        clock=clock,
+    )
+    swaps = SwapService(
+        ground=ground,
+        ledger=Ledger(database),
+        catalog=catalog.snapshot,
+        settings=settings,
+        build_spec=build_spec,
+        bus=bus,
+        clock=clock,
+        new_id=lambda now: new_id("swap", now),
+        weight_bytes=ground.weight_bytes,
+    )
+    registry = CollectorRegistry()
+    registry.register(FleetCollector(fleet, swaps, clock))
+    discovery = DiscoveryCache(
+        scan=lambda host: _scan(pool, store, host),
+        hosts=lambda: [host.name for host in store.current.hosts],
+        bus=bus,
+        clock=clock,
+    )
+    logs = ContainerLogs(pool, clock)
+    started = clock.now()
+    upstream = AiohttpUpstream()
+    under_way = lambda: _under_way(swaps)  # noqa: E731
+    gateway = Gateway(
+        router=ServingRouter(
+            catalog=catalog.snapshot, serving=swaps.serving, swaps=under_way, inflight=inflight
+        ),
+        upstream=upstream,
+        catalog=catalog.snapshot,
+        serving=swaps.serving,
+        swaps=under_way,
+        max_body=lambda: min(store.current.gateway.max_upload_mb << 20, MAX_JSON_BODY),
+        metrics=GatewayMetrics(registry),
+        started=started,
+    )
+
+    async def examine(host: Host) -> list[Finding]:
+        return await doctor.check(
+            host, pool, settings=store.current, hostkeys=hostkeys, clock=clock
+        )
+
+    async def hosts_changed(name: str) -> None:
+        await app.hosts_changed(name)
+
+    parts = Parts(
+        settings=store,
+        catalog=catalog,
+        fleet=fleet,
+        swaps=swaps,
+        hostkeys=hostkeys,
+        discovery=discovery,
+        logs=logs,
+        bus=bus,
+        clock=clock,
+        doctor=examine,
+        hosts_changed=hosts_changed,
+        registry=registry,
+        checks=_checks(data, database, fleet, swaps),
+        started=started,
+    )
+    app = App(
+        edge=create_app(parts, gateway),
+        parts=parts,
+        public_key=public_key,
+        settings=store,
+        catalog=catalog,
+        database=database,
+        pool=pool,
+        fleet=fleet,
+        discovery=discovery,
+        logs=logs,
+        swaps=swaps,
+        swap_metrics=SwapMetrics(registry, bus),
+        inflight=inflight,
+        upstream=upstream,
+        http=http,
+        bus=bus,
+        data=data,
+        tasks=set(),
+    )
+    return app
+
+
+def create_app(parts: Parts, gateway: ASGIApp) -> ASGIApp:
+    """The ASGI application: the gateway in front, the JSON API and the pages behind."""
+    return create_edge(parts, create_api(parts), {"v1": gateway}, log=get_logger("web"))
+
+
+def _target(settings: Settings, name: str, user: str | None) -> Target:
+    host = settings.host(name)
+    if host is None:
+        raise NotFound(f"No host is named {name!r}.", param="host")
+    return Target(host.name, host.address, host.port, user or host.user)
+
+
+async def _drain(inflight: InFlight, seconds: float) -> int:
+    """Wait for what is in flight; what is left then is ended with a clear error."""
+    if await inflight.drained(seconds):
+        return 0
+    return inflight.end(Unavailable("The model is being replaced by another one.", retry_after=5))
+
+
+async def _scan(pool: SshPool, store: SettingsStore, host: str) -> Sequence[Mapping[str, Any]]:
+    engine = store.current.engine
+    found = await discover(pool.shell(host), engine.model_roots, engine.hf_home)
+    return [{**asdict(one), "source": {one.kind: one.ref}} for one in found]
+
+
+def _under_way(swaps: SwapService) -> tuple[SwapRecord, ...]:
+    current = swaps.current()
+    return (*((current,) if current else ()), *swaps.queue())
+
+
+def _checks(
+    data: DataDir, database: Database, fleet: Fleet, swaps: SwapService
+) -> tuple[Check, ...]:
+    async def data_directory() -> Verdict:
+        try:
+            data.check()
+        except SparkError as error:
+            return Verdict.down(error.message)
+        return Verdict.up()
+
+    async def saves() -> Verdict:
+        try:
+            await database.check()
+        except SparkError as error:
+            return Verdict.down(error.message)
+        return Verdict.up()
+
+    async def hosts() -> Verdict:
+        away = [s for s in fleet.statuses() if s.verdict.health is not Health.UP]
+        if not away:
+            return Verdict.up()
+        return Verdict.unknown("; ".join(f"{s.name}: {s.verdict.reason}" for s in away))
+
+    async def engine() -> Verdict:
+        serving = swaps.serving()
+        return serving.health if serving else Verdict.unknown("no model is loaded")
+
+    return (
+        Check("data_directory", data_directory),
+        Check("database", saves),
+        Check("hosts", hosts, required=False),
+        Check("engine", engine, required=False),
+    )
+
+
+class _Server(uvicorn.Server):
+    """Ends open streams before uvicorn waits for their connections, so that SIGTERM is quick."""
+
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        for server in self.servers:
+            server.close()
+        await self._app.begin_shutdown()
+        await super().shutdown(sockets)
+
+
+def run(path: Path, host: str, port: int) -> int:
+    """`spark-control serve`: returns the exit status. 2 for settings, 1 for what cannot be used."""
+    data = DataDir(path, os.environ)
+    try:
+        data.prepare()
+        app = build(data, os.environ)
+    except ConfigError as error:
+        sys.stderr.write(f"Spark Control does not start: {error.message}\n")
+        return 2
+    except SparkError as error:
+        advice = f" {error.advice}" if error.advice else ""
+        sys.stderr.write(f"Spark Control does not start: {error.message}{advice}\n")
+        return 1
+    log = app.settings.current.log
+    configure(log.level, log.format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(app, host, port, app.parts.clock.now()))
+
+
+async def _serve(app: App, host: str, port: int, began: datetime) -> int:
+    log = get_logger("app")
+    swept = sweep(app.data.tmp, (app.data.config, app.data.overrides, app.data.known_hosts))
+    for problem in swept.problems:
+        log.warning("app.sweep", problem=problem)
+    try:
+        await app.start()
+    except SparkError as error:
+        log.error("app.not_started", error=error.message, advice=error.advice)
+        await app.close()
+        return 1
+    config = uvicorn.Config(
+        app.edge,
+        host=host,
+        port=port,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=2,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=None,
+    )
+    server = _Server(config, app)
+    try:
+        log.info("app.starting", address=host, port=port, public_key=app.public_key)
+        await server.serve()
+    finally:
+        await app.close()
+        log.info("app.stopped")
+    return 0 if server.started else 1
