@@ -52,6 +52,10 @@ class Client:
     def get(self, url: str, **params: Any) -> Any:
         return self._request("GET", url, params=_given(params))
 
+    def readiness(self) -> dict[str, Any]:
+        """`/readyz`, whose 503 is an answer like any other: it tells what is missing."""
+        return self.as_object(self._request("GET", "/readyz", also=503))
+
     def post(self, url: str, body: Mapping[str, Any] | None = None) -> Any:
         return self._request("POST", url, json=body if body is not None else {})
 
@@ -88,10 +92,10 @@ class Client:
                 raise refusal(response)
             yield response
 
-    def _request(self, method: str, url: str, **options: Any) -> Any:
+    def _request(self, method: str, url: str, also: int = 200, **options: Any) -> Any:
         with self._reaching():
             response = self._http().request(method, self.url + url, **options)
-        if response.is_error or response.has_redirect_location:
+        if not response.is_success and response.status_code != also:
             raise refusal(response)
         if response.status_code == 204 or not response.content:
             return None

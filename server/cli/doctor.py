@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from server.cli.client import Client, path
-from server.cli.errors import FAILURE, CliError, RefusedError
+from server.cli.errors import FAILURE, CliError
 from server.cli.options import Session, verb
 from server.cli.output import findings, line, show_json
 
@@ -23,7 +23,7 @@ def doctor(session: Session) -> int:
     with ThreadPoolExecutor(max_workers=8) as pool:
         for found in pool.map(lambda name: check_host(session, name), names):
             seen += found
-    bad = any(item.get("severity") == "error" for item in seen)
+    bad = any(item.get("severity") in {"error", "unknown"} for item in seen)
     if session.json:
         show_json({"findings": seen})
     else:
@@ -35,15 +35,15 @@ def doctor(session: Session) -> int:
 
 def readiness(client: Client) -> list[dict[str, Any]]:
     """`/readyz` as findings: one for each thing Spark Control depends on."""
-    try:
-        answer = client.get("/readyz")
-    except RefusedError as error:
-        return [_finding("not_ready", "error", error.message)]
-    checks = answer.get("checks") if isinstance(answer, dict) else None
-    found = [_finding("ready", "ok", "Spark Control is ready")]
-    for name, state in checks.items() if isinstance(checks, dict) else ():
-        fine = state in {"ok", "up", True}
-        found.append(_finding(f"ready_{name}", "ok" if fine else "error", f"{name}: {state}"))
+    answer = client.readiness()
+    fine = answer.get("status") == "ready"
+    verdict = "Spark Control is ready" if fine else "Spark Control is not ready"
+    found = [_finding("ready", "ok" if fine else "error", verdict)]
+    for check in client.as_list(answer.get("checks", []), "checks"):
+        name, health = check.get("name"), check.get("health")
+        bad = "error" if check.get("required", True) else "warning"
+        message = f"{name}: {check.get('reason') or health}"
+        found.append(_finding(f"ready_{name}", "ok" if health == "up" else bad, message))
     return found
 
 

@@ -12,7 +12,7 @@ from server.cli.inert import one_line
 from server.cli.options import Session, verb
 from server.cli.output import json_line
 
-KINDS = ("swap", "host", "service", "model", "job", "notice", "snapshot", "resync")
+KINDS = ("swap", "host", "service", "model", "job", "notice", "snapshot")
 
 
 @click.command()
@@ -22,10 +22,10 @@ KINDS = ("swap", "host", "service", "model", "job", "notice", "snapshot", "resyn
 def events(session: Session, kinds: tuple[str, ...], count: int | None) -> None:
     """Follow what happens. The first event is the snapshot of how things are now."""
     shown = 0
-    headers = {"Accept": "text/event-stream"}
+    options = {"headers": {"Accept": "text/event-stream"}, "timeout": None}
     with (
         session.client() as client,
-        client.stream("GET", "/api/v1/events", headers=headers, timeout=None) as response,
+        client.stream("GET", "/api/v1/events", **options) as response,
     ):
         for kind, data in read_events(response.iter_lines()):
             if kinds and kind not in kinds:

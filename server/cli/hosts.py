@@ -9,6 +9,7 @@ import click
 from server.base.units import size
 from server.cli.client import path
 from server.cli.errors import FAILURE
+from server.cli.inert import inert
 from server.cli.names import HOST
 from server.cli.options import Session, common, verb
 from server.cli.output import dash, findings, line, show_json, table
@@ -26,14 +27,17 @@ def hosts() -> None:
 def list_hosts(session: Session) -> None:
     """Every host: is it reachable, how busy, how full."""
     with session.client() as client:
-        found = client.get_list(path("hosts"), "hosts")
+        answer = client.get(path("hosts"))
+        found = client.as_list(answer, "hosts")
     if session.json:
-        show_json(found)
+        show_json(answer)
         return
     table(HEADER, [row(host) for host in found])
     for host in found:
         if host.get("reason"):
             line(f"{host.get('name')}: {host['reason']}")
+    for problem in _object(answer).get("problems") or ():
+        line(f"config.yaml: {problem}", err=True)
 
 
 HEADER = ("HOST", "STATE", "ADDRESS", "GPU", "TEMP", "POWER", "MEMORY FREE", "OF", "LABELS")
@@ -41,7 +45,7 @@ HEADER = ("HOST", "STATE", "ADDRESS", "GPU", "TEMP", "POWER", "MEMORY FREE", "OF
 
 def row(host: dict[str, Any]) -> list[object]:
     """One host as cells. What it did not report stays unknown."""
-    sample = _object(host.get("last"))
+    sample = _object(host.get("sample"))
     memory = _object(sample.get("memory"))
     gpus = sample.get("gpus")
     gpu = _object(gpus[0]) if isinstance(gpus, list) and gpus else {}
@@ -102,12 +106,10 @@ def remove(session: Session, name: str) -> None:
 def check(session: Session, name: str) -> int:
     """Check SSH, host key, docker, driver, disk and interfaces of NAME."""
     with session.client() as client:
-        answer = client.post(path("hosts", name, "check"))
+        answer = client.as_object(client.post(path("hosts", name, "check")))
         found = client.as_list(answer, "findings")
-    if session.json:
-        show_json(answer)
-        return FAILURE if any(item.get("severity") == "error" for item in found) else 0
-    return FAILURE if findings(found) else 0
+    show_json(answer) if session.json else findings(found)
+    return 0 if answer.get("ok") is True else FAILURE
 
 
 @hosts.command("accept-key")
@@ -121,10 +123,14 @@ def accept_key(session: Session, name: str, yes: bool) -> None:
     ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
     """
     with session.client() as client:
+        change = _object(client.get_object(path("hosts", name)).get("host_key_change"))
+        if not change.get("offered"):
+            line(f"{name} showed no key that was refused: there is nothing to accept.")
+            return
         if not yes:
-            host = client.get_object(path("hosts", name))
-            for label, key in (("trusted key", "host_key"), ("refused key", "refused_key")):
-                line(f"{label}: {dash(host.get(key))}", err=True)
-            click.confirm(f"Trust the new key of {name}?", abort=True, err=True)
-        answer = client.post(path("hosts", name, "accept-key"))
+            line(f"trusted until now: {dash(change.get('pinned'))}", err=True)
+            line(f"shown by {name}:   {change['offered']}", err=True)
+            click.confirm(f"Trust the new key of {inert(name)}?", abort=True, err=True)
+        body = {"fingerprint": change["offered"]}
+        answer = client.post(path("hosts", name, "accept-key"), body)
     show_json(answer) if session.json else line(f"The key of {name} is trusted now.")

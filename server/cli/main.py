@@ -34,7 +34,7 @@ VERBS = {
     "unload": Verb("swap", "Stop the model being served."),
     "swaps": Verb("swap", "The history of swaps, or one of them in full."),
     "cancel": Verb("swap", "Cancel a swap that is waiting or under way."),
-    "logs": Verb("logs", "The newest log lines of a container on a host."),
+    "logs": Verb("logs", "The newest log lines of the engine, a container or a service."),
     "doctor": Verb("doctor", "Check Spark Control and every host, with what to do."),
     "events": Verb("events", "Follow what happens, as it happens."),
     "completion": Verb("completion", "Print the completion script of a shell."),

@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 
+from server.base.units import size
 from server.cli.client import Client, path
 from server.cli.errors import FAILURE, USAGE, CliError
 from server.cli.names import MODEL
 from server.cli.options import Session, common, verb
 from server.cli.output import dash, findings, line, show_json, table
+from server.cli.progress import number
 
 
 @click.group()
@@ -48,6 +50,30 @@ def list_models(session: Session) -> None:
 def source(model: dict[str, Any]) -> str | None:
     where = model.get("source")
     return str(where.get("hf") or where.get("path")) if isinstance(where, dict) else None
+
+
+@models.command("discover")
+@click.option("--rescan", is_flag=True, help="Ask for a new scan of the hosts first.")
+@verb
+def discover(session: Session, rescan: bool) -> None:
+    """Models found on the hosts that are not in the catalog."""
+    with session.client() as client:
+        if rescan:
+            client.post(path("discovery"))
+        answer = client.get(path("discovery"))
+        found = client.as_list(answer, "models")
+    if session.json:
+        show_json(answer)
+        return
+    rows = [[source(model), _where(model), size(number(model.get("bytes")))] for model in found]
+    table(["SOURCE", "HOSTS", "SIZE"], rows)
+    if rescan:
+        line("The hosts are being scanned; ask again in a moment.", err=True)
+
+
+def _where(model: dict[str, Any]) -> list[str]:
+    hosts = model.get("hosts", [model])
+    return [str(one.get("host")) for one in hosts if isinstance(one, dict)]
 
 
 @models.command("show")
@@ -203,7 +229,7 @@ def command(session: Session, model: str) -> None:
         return
     for step in planned:
         line(f"# {dash(step.get('name'))} on {dash(step.get('host'))}")
-        line(step.get("shown") or step.get("command") or "")
+        line(step.get("command") or "")
 
 
 @models.command("preflight")
@@ -212,9 +238,7 @@ def command(session: Session, model: str) -> None:
 def preflight(session: Session, model: str) -> int:
     """Would MODEL start? Fit, disk, files, port, parity; touches nothing."""
     with session.client() as client:
-        answer = client.post(path("models", model, "preflight"))
+        answer = client.as_object(client.post(path("models", model, "preflight")))
         found = client.as_list(answer, "findings")
-    if session.json:
-        show_json(answer)
-        return FAILURE if any(item.get("severity") == "error" for item in found) else 0
-    return FAILURE if findings(found) else 0
+    show_json(answer) if session.json else findings(found)
+    return 0 if answer.get("ok") is True else FAILURE

@@ -74,18 +74,15 @@ def _cell(value: object) -> str:
     return word(text) if text in _COLOURS else text
 
 
-def findings(items: Iterable[Mapping[str, Any]]) -> bool:
-    """Draw what a doctor or a preflight saw. True when one of them is an error."""
-    worst = False
+def findings(items: Iterable[Mapping[str, Any]]) -> None:
+    """Draw what a doctor or a preflight saw, each with what to do about it."""
     for item in items:
         severity = one_line(item.get("severity", "unknown"))
-        worst = worst or severity == "error"
         where = f"{one_line(item['host'])}: " if item.get("host") else ""
         padding = " " * (7 - len(severity))
         click.echo(f"{word(severity)}{padding}  {where}{one_line(item.get('message', ''))}")
         if item.get("advice"):
             click.echo(f"         → {one_line(item['advice'])}")
-    return worst
 
 
 def bar(percent: float, width: int = 28) -> str:

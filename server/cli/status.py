@@ -41,20 +41,20 @@ def status(session: Session) -> None:
 
 
 def _serving(body: dict[str, Any]) -> None:
-    """`{serving, current, queue}` as sentences."""
-    serving, current, queue = body.get("serving"), body.get("current"), body.get("queue")
+    """The running swap (fields null when there is none), `serving`, `queue`, as sentences."""
+    serving, queue = body.get("serving"), body.get("queue")
     if isinstance(serving, dict):
         model, host = one_line(serving.get("model")), dash(serving.get("host"))
         line(f"Serving {model} on {host} since {dash(serving.get('since'))}")
     else:
         line("Nothing is being served")
-    if isinstance(current, dict) and current.get("state") not in FINAL:
-        eta = number(current.get("eta_seconds"))
+    if body.get("id") and body.get("state") not in FINAL:
+        eta = number(body.get("eta_seconds"))
         left = "" if eta is None else f", about {duration(eta)} left"
         line(
-            f"Swapping to {dash(current.get('model') or 'nothing (unload)')}: "
-            f"{dash(current.get('stage') or current.get('state'))}, "
-            f"{dash(current.get('percent'))} %{left}"
+            f"Swapping to {dash(body.get('model') or 'nothing (unload)')}: "
+            f"{dash(body.get('stage') or body.get('state'))}, "
+            f"{dash(body.get('percent'))} %{left}"
         )
     waiting = [item for item in queue if isinstance(item, dict)] if isinstance(queue, list) else []
     if waiting:

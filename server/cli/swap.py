@@ -102,10 +102,9 @@ def cancel(session: Session, swap_id: str | None) -> None:
 def current_id(client: Client) -> str | None:
     """The id of the swap under way, if there is one."""
     body = client.get(path("swaps", "current"))
-    record = body.get("current") if isinstance(body, dict) else None
-    if not isinstance(record, dict) or not record.get("id") or record.get("state") in FINAL:
+    if not isinstance(body, dict) or not body.get("id") or body.get("state") in FINAL:
         return None
-    return str(record["id"])
+    return str(body["id"])
 
 
 def follow(

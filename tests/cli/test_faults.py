@@ -87,12 +87,12 @@ def nested(text: str) -> dict[str, Any]:
     gpu = {"utilization": text, "temperature": text, "power": text}
     item: dict[str, Any] = dict.fromkeys(WORDS.split(), text)
     item |= {"labels": [text], "aliases": [text], "source": {"hf": text}, "lines": [text]}
-    item |= {"knobs": {text: text}, "provenance": {text: text}, "checks": {text: text}}
-    item |= {"last": {"gpus": [gpu], "memory": {"total": text}}}
+    item |= {"knobs": {text: text}, "provenance": {text: text}}
+    item |= {"sample": {"gpus": [gpu], "memory": {"total": text}}}
     item |= {"steps": [dict(item)], "findings": [dict(item)]}
     item |= {"error": dict.fromkeys(("message", "cause", "advice", "log_excerpt"), text)}
-    lists = ("hosts", "models", "swaps", "services", "commands", "problems", "queue")
-    return item | {key: [item] for key in lists} | {"serving": item, "current": item}
+    lists = ("hosts", "models", "swaps", "services", "commands", "problems", "queue", "checks")
+    return item | {key: [item] for key in lists} | {"serving": item, "host_key_change": item}
 
 
 @pytest.mark.parametrize("argv", [*READING, ["hosts", "check", "h"], ["events"]], ids=" ".join)
@@ -166,7 +166,7 @@ def test_one_line_is_one_line(text: str) -> None:
         ["hosts", "add", "x", "y", "--port", "99999"],
         ["models", "add", "m"],
         ["models", "add", "m", "--hf", "a/b", "--knob", "novalue"],
-        ["logs"],
+        ["logs", "--container", "c"],
         ["logs", "h", "--service", "s"],
         ["sim"],
         ["serve", "--port", "-1"],

@@ -20,12 +20,12 @@ HOST: dict[str, Any] = {
     "labels": ["llm"],
     "health": "up",
     "reason": "",
-    "last": {
+    "sample": {
         "gpus": [{"utilization": 41.0, "temperature": 55.0, "power": None}],
         "memory": {"available": 100 * GIB, "total": 121 * GIB},
     },
 }
-SILENT = HOST | {"name": "spark-2", "health": "unknown", "reason": "ssh timed out", "last": None}
+SILENT = HOST | {"name": "spark-2", "health": "unknown", "reason": "ssh timed out", "sample": None}
 
 
 def test_hosts_are_listed_with_unknown_as_unknown(api: Api, run: Run) -> None:
@@ -39,8 +39,8 @@ def test_hosts_are_listed_with_unknown_as_unknown(api: Api, run: Run) -> None:
     ]  # fmt: skip
     assert lines[2].split()[3:8] == [DASH, DASH, DASH, DASH, DASH]
     assert lines[3] == "spark-2: ssh timed out"
-    assert run("--json", "hosts", "list").json == [HOST, SILENT]
-    assert run("hosts", "list", "--json").json == [HOST, SILENT]
+    assert run("--json", "hosts", "list").json == {"hosts": [HOST, SILENT]}
+    assert run("hosts", "list", "--json").json == {"hosts": [HOST, SILENT]}
 
 
 def test_a_host_is_added_with_the_settings_given(api: Api, run: Run) -> None:
@@ -63,7 +63,12 @@ def test_check_shows_findings_and_fails_on_an_error(api: Api, run: Run) -> None:
     """Exit 1 only when a finding is an error; each one with its advice."""
     fine = {"code": "ssh", "severity": "ok", "message": "SSH answers", "advice": "", "host": None}
     bad = {"code": "docker", "severity": "error", "message": "no docker", "advice": "install it"}
-    api.on("POST", "/api/v1/hosts/spark-1/check", {"findings": [fine]}, {"findings": [fine, bad]})
+    api.on(
+        "POST",
+        "/api/v1/hosts/spark-1/check",
+        {"ok": True, "findings": [fine]},
+        {"ok": False, "findings": [fine, bad]},
+    )
     assert run("hosts", "check", "spark-1").code == 0
     ran = run("hosts", "check", "spark-1")
     assert ran.code == 1
@@ -74,8 +79,8 @@ def test_a_new_key_is_accepted_only_after_a_yes(
     api: Api, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both fingerprints are shown before the question; no answer means no."""
-    refusal = {"expected": "SHA256:old", "offered": "SHA256:new"}
-    api.on("GET", "/api/v1/hosts/spark-1", HOST | {"refused_key": refusal})
+    change = {"pinned": "SHA256:old", "offered": "SHA256:new"}
+    api.on("GET", "/api/v1/hosts/spark-1", HOST | {"host_key_change": change})
     api.on("POST", "/api/v1/hosts/spark-1/accept-key", {"fingerprint": "SHA256:new"})
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda *_: "n")
     ran = run("hosts", "accept-key", "spark-1")
@@ -84,7 +89,10 @@ def test_a_new_key_is_accepted_only_after_a_yes(
     assert "SHA256:new" in ran.err
     assert api.bodies("POST", "/api/v1/hosts/spark-1/accept-key") == []
     assert run("hosts", "accept-key", "spark-1", "--yes").code == 0
-    assert len(api.bodies("POST", "/api/v1/hosts/spark-1/accept-key")) == 1
+    sent = api.bodies("POST", "/api/v1/hosts/spark-1/accept-key")
+    assert sent == [{"fingerprint": "SHA256:new"}]  # exactly the key that was shown
+    api.on("GET", "/api/v1/hosts/spark-1", HOST | {"host_key_change": None})
+    assert "nothing to accept" in run("hosts", "accept-key", "spark-1").out
 
 
 MODEL: dict[str, Any] = {
@@ -106,6 +114,18 @@ def test_models_are_listed_with_the_problems_of_their_files(api: Api, run: Run) 
     ran = run("models", "list")
     assert ran.out.splitlines()[1].split() == ["tiny", "1", "/srv/models/tiny", "t", "override"]
     assert "models.override.yaml line 7: unknown knob 'x'" in ran.out
+
+
+def test_models_found_on_the_hosts_are_listed(api: Api, run: Run) -> None:
+    """`--rescan` asks for a new scan; an unknown size is a dash."""
+    found = {"source": {"path": "/srv/models/new"}, "host": "spark-2", "bytes": None}
+    both = {"source": {"hf": "a/b"}, "hosts": [{"host": "spark-1"}, {"host": "spark-2"}]}
+    api.on("GET", "/api/v1/discovery", {"models": [found, both], "scans": []})
+    api.on("POST", "/api/v1/discovery", Answer({"scans": []}, 202))
+    out = run("models", "discover", "--rescan").out
+    assert out.splitlines()[1].split() == ["/srv/models/new", "spark-2", DASH]
+    assert out.splitlines()[2].split() == ["a/b", "spark-1,", "spark-2", DASH]
+    assert len(api.bodies("POST", "/api/v1/discovery")) == 1
 
 
 def test_a_model_is_shown_with_where_its_values_come_from(api: Api, run: Run) -> None:
@@ -174,7 +194,7 @@ def test_values_are_json_or_a_string(text: str, value: Any) -> None:
 
 def test_the_command_is_shown_as_it_would_run(api: Api, run: Run) -> None:
     """One comment line for each, then the line itself."""
-    step = {"name": "start", "host": "spark-1", "shown": "docker run vllm-node 'a b'"}
+    step = {"name": "start", "host": "spark-1", "command": "docker run vllm-node 'a b'"}
     api.on("GET", "/api/v1/models/tiny/command", {"commands": [step]})
     assert run("models", "command", "tiny").out == (
         "# start on spark-1\ndocker run vllm-node 'a b'\n"
@@ -184,7 +204,7 @@ def test_the_command_is_shown_as_it_would_run(api: Api, run: Run) -> None:
 def test_preflight_fails_on_an_error(api: Api, run: Run) -> None:
     """With --json too."""
     bad = {"code": "fit", "severity": "error", "message": "needs 200 GiB", "advice": ""}
-    api.on("POST", "/api/v1/models/tiny/preflight", {"findings": [bad]})
+    api.on("POST", "/api/v1/models/tiny/preflight", {"ok": False, "findings": [bad]})
     assert run("models", "preflight", "tiny").code == 1
     assert run("--json", "models", "preflight", "tiny").code == 1
 
@@ -192,10 +212,9 @@ def test_preflight_fails_on_an_error(api: Api, run: Run) -> None:
 def test_status_is_one_look_at_everything(api: Api, run: Run) -> None:
     """Serving, swapping, waiting, hosts, services."""
     serving = {"model": "old", "host": "spark-1", "since": "2026-01-01T00:00:00.000Z"}
-    current = {"id": "s", "model": "tiny", "state": "loading", "stage": "weights",
-               "percent": 12.5, "eta_seconds": 40}  # fmt: skip
-    queue = [{"id": "q", "model": "next"}]
-    body = {"serving": serving, "current": current, "queue": queue}
+    swap = {"id": "s", "model": "tiny", "state": "loading", "stage": "weights"}
+    swap |= {"percent": 12.5, "eta_seconds": 40}
+    body = swap | {"serving": serving, "queue": [{"id": "q", "model": "next"}]}
     api.on("GET", "/api/v1/swaps/current", body)
     api.on("GET", "/api/v1/hosts", {"hosts": [HOST]})
     service = {"name": "kokoro", "health": "down", "kind": "tts", "host": "spark-2",
@@ -206,7 +225,9 @@ def test_status_is_one_look_at_everything(api: Api, run: Run) -> None:
     assert "Swapping to tiny: weights, 12.5 %, about 40 s left\n" in out
     assert "Waiting: next\n" in out
     assert "kokoro   down   tts   spark-2  8880  connection refused\n" in out
-    api.on("GET", "/api/v1/swaps/current", {"serving": None, "current": None, "queue": []})
+    api.on(
+        "GET", "/api/v1/swaps/current", {"id": None, "state": None, "serving": None, "queue": []}
+    )
     assert run("status").out.startswith("Nothing is being served\n")
 
 
@@ -217,19 +238,38 @@ def test_logs_come_from_a_host_or_a_service(api: Api, run: Run) -> None:
     assert api.asked[-1].query == "container=c&lines=9"
     api.on("GET", "/api/v1/services/kokoro/logs", {"lines": ["three"]})
     assert run("logs", "--service", "kokoro").out == "three\n"
+    api.on("GET", "/api/v1/swaps/s/log", {"id": "s", "lines": ["four", "five"]})
+    assert run("logs", "--swap", "s", "--lines", "1").out == "five\n"
+
+
+def test_logs_without_a_place_are_those_of_the_engine(api: Api, run: Run) -> None:
+    """Of the swap under way, else of the host that serves; else it is said that there is none."""
+    api.on("GET", "/api/v1/swaps/s/log", {"id": "s", "lines": ["loading"]})
+    api.on("GET", "/api/v1/hosts/spark-1/logs", {"lines": ["serving"]})
+    api.on(
+        "GET",
+        "/api/v1/swaps/current",
+        {"id": "s", "serving": None},
+        {"id": None, "serving": {"host": "spark-1"}},
+        {"id": None, "serving": None},
+    )
+    assert run("logs").out == "loading\n"
+    assert run("logs").out == "serving\n"
+    assert run("logs").code == 1
 
 
 def test_doctor_gathers_readiness_and_every_host(api: Api, run: Run) -> None:
     """A host that cannot be checked is a finding, not the end."""
-    api.on("GET", "/readyz", {"status": "ready", "checks": []})
+    checks = [{"name": "database", "health": "down", "reason": "read-only", "required": True}]
+    api.on("GET", "/readyz", Answer({"status": "not_ready", "checks": checks}, 503))
     api.on("GET", "/api/v1/hosts", {"hosts": [HOST, SILENT]})
     fine = {"code": "ssh", "severity": "ok", "message": "SSH answers", "host": "spark-1"}
     api.on("POST", "/api/v1/hosts/spark-1/check", {"findings": [fine]})
     api.refuse("POST", "/api/v1/hosts/spark-2/check", 503, "spark-2 does not answer")
     ran = run("--json", "doctor")
     assert ran.code == 1
-    assert [f["severity"] for f in ran.json["findings"]] == ["ok", "ok", "error"]
-    assert ran.json["findings"][2]["host"] == "spark-2"
+    assert [f["severity"] for f in ran.json["findings"]] == ["error", "error", "ok", "error"]
+    assert ran.json["findings"][3]["host"] == "spark-2"
     assert "Something needs attention." in run("doctor").out
 
 

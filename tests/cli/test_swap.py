@@ -200,11 +200,11 @@ def test_the_history_is_a_table_and_one_swap_is_told_in_full(api: Api, run: Run)
 
 def test_cancel_without_an_id_takes_the_one_under_way(api: Api, run: Run) -> None:
     """And says so when there is none."""
-    api.on("GET", "/api/v1/swaps/current", {"current": record("loading"), "queue": []})
+    api.on("GET", "/api/v1/swaps/current", record("loading") | {"queue": [], "serving": None})
     api.on("POST", "/api/v1/swaps/swap-1/cancel", Answer(record("loading"), 202))
     assert run("cancel").code == 0
     assert api.bodies("POST", "/api/v1/swaps/swap-1/cancel") == [{}]
-    api.on("GET", "/api/v1/swaps/current", {"current": None, "queue": []})
+    api.on("GET", "/api/v1/swaps/current", {"id": None, "state": None, "queue": []})
     assert run("cancel").out == "No swap is under way.\n"
 
 
