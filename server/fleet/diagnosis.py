@@ -1,4 +1,5 @@
-"""Facts of a host -> findings. Pure: every rule of the doctor stands here and nowhere else.
+"""Facts of a host -> findings: the rules of the doctor, pure. What concerns the network between
+Sparks is in `wiring.py`.
 
 A fact that is missing makes an `unknown` finding or none, never an `error`: what could not be seen
 is not said to be broken.
@@ -7,29 +8,26 @@ is not said to be broken.
 from server.base import units
 from server.base.finding import Finding, Severity
 from server.config.model import Host, Settings
-from server.fleet.facts import Facts, Link
+from server.fleet.facts import Facts
 from server.fleet.model import Disk
 from server.fleet.readings import docker_problem
+from server.fleet.wiring import Row, clustered, launches, links, peers
 
 OK, INFO, WARNING = Severity.OK, Severity.INFO, Severity.WARNING
 ERROR, UNKNOWN = Severity.ERROR, Severity.UNKNOWN
 
 NEEDED = ("setsid", "timeout", "df", "cat", "sleep")
 BAD_DRIVER = "590."
-CX7_DRIVER = "mlx5_core"
-JUMBO = 9000
 LITTLE_DISK = 30 * units.GIB
 NO_DISK = 2 * units.GIB
 LITTLE_MEMORY = 4 * units.GIB
 SKEW_SECONDS = 5.0
 TIMED_OUT = 124
 
-_Row = tuple[str, Severity, str, str]
-
 
 def diagnose(facts: Facts, host: Host, settings: Settings) -> list[Finding]:
     """In the order in which a person would fix things."""
-    rows: list[_Row] = []
+    rows: list[Row] = []
     if not facts.complete:
         rows.append(
             (
@@ -44,23 +42,12 @@ def diagnose(facts: Facts, host: Host, settings: Settings) -> list[Finding]:
     rows += _paths(facts, settings)
     rows += _launchers(facts, settings)
     if clustered(host, settings):
-        rows += _links(facts, host, settings)
-        rows += _peers(facts)
+        rows += links(facts, host, settings)
+        rows += peers(facts)
     return [
         Finding(code, severity, message, advice, host.name)
         for code, severity, message, advice in rows
     ]
-
-
-def clustered(host: Host, settings: Settings) -> bool:
-    """Whether this host takes part in models that span several."""
-    return len(settings.hosts) > 1 and (host.cluster_address is not None or launches(settings))
-
-
-def launches(settings: Settings) -> bool:
-    """Whether launch-cluster.sh is configured."""
-    engine = settings.engine
-    return engine.launcher == "launch-cluster" or engine.launch_cluster_dir is not None
 
 
 def clock_finding(host: str, ahead: float, uncertainty: float) -> Finding:
@@ -77,7 +64,7 @@ def clock_finding(host: str, ahead: float, uncertainty: float) -> Finding:
     )
 
 
-def _tools(facts: Facts) -> _Row:
+def _tools(facts: Facts) -> Row:
     missing = [tool for tool in NEEDED if facts.tools.get(tool) is False]
     if missing:
         names = ", ".join(missing)
@@ -92,7 +79,7 @@ def _tools(facts: Facts) -> _Row:
     return "tools", OK, "The tools that Spark Control needs are there.", ""
 
 
-def _docker(facts: Facts) -> list[_Row]:
+def _docker(facts: Facts) -> list[Row]:
     if facts.tools.get("docker") is False:
         return [
             (
@@ -132,7 +119,7 @@ def _server_error(info: dict[str, object] | None) -> str:
     return str(errors[0]) if isinstance(errors, list) and errors else ""
 
 
-def _runtime(info: dict[str, object] | None) -> list[_Row]:
+def _runtime(info: dict[str, object] | None) -> list[Row]:
     runtimes = info.get("Runtimes") if info else None
     if not isinstance(runtimes, dict) or "nvidia" in runtimes or (info or {}).get("CDISpecDirs"):
         return []
@@ -146,7 +133,7 @@ def _runtime(info: dict[str, object] | None) -> list[_Row]:
     ]
 
 
-def _gpu(facts: Facts) -> list[_Row]:
+def _gpu(facts: Facts) -> list[Row]:
     if facts.tools.get("nvidia-smi") is False:
         return [
             (
@@ -184,7 +171,7 @@ def _gpu(facts: Facts) -> list[_Row]:
     ]
 
 
-def _driver(name: str, driver: str) -> _Row:
+def _driver(name: str, driver: str) -> Row:
     if driver.startswith(BAD_DRIVER) and "GB10" in name:
         return (
             "driver",
@@ -197,7 +184,7 @@ def _driver(name: str, driver: str) -> _Row:
     return "driver", OK, f"Driver {driver}.", ""
 
 
-def _memory(facts: Facts) -> list[_Row]:
+def _memory(facts: Facts) -> list[Row]:
     total, available = facts.memory.get("MemTotal"), facts.memory.get("MemAvailable")
     if total is None or available is None:
         return [("memory", UNKNOWN, "The memory figures could not be read.", "Check again.")]
@@ -209,7 +196,7 @@ def _memory(facts: Facts) -> list[_Row]:
     return [("memory", OK, f"{told}.", "")]
 
 
-def _disk(disk: Disk) -> _Row:
+def _disk(disk: Disk) -> Row:
     told = f"{units.size(disk.available)} of {units.size(disk.total)} are free on {disk.mount}"
     advice = "Remove models or images that nobody uses."
     if disk.available < NO_DISK:
@@ -219,8 +206,8 @@ def _disk(disk: Disk) -> _Row:
     return "disk", OK, f"{told}.", ""
 
 
-def _paths(facts: Facts, settings: Settings) -> list[_Row]:
-    rows: list[_Row] = []
+def _paths(facts: Facts, settings: Settings) -> list[Row]:
+    rows: list[Row] = []
     for path in settings.engine.model_roots:
         answer = facts.paths.get(path)
         if answer == "no":
@@ -246,8 +233,8 @@ def _paths(facts: Facts, settings: Settings) -> list[_Row]:
     return rows
 
 
-def _launchers(facts: Facts, settings: Settings) -> list[_Row]:
-    rows: list[_Row] = []
+def _launchers(facts: Facts, settings: Settings) -> list[Row]:
+    rows: list[Row] = []
     if launches(settings):
         rows.append(_launch_cluster(facts))
     if settings.engine.launcher == "bare" and facts.vllm is not None:
@@ -266,7 +253,7 @@ def _launchers(facts: Facts, settings: Settings) -> list[_Row]:
     return rows
 
 
-def _launch_cluster(facts: Facts) -> _Row:
+def _launch_cluster(facts: Facts) -> Row:
     script = facts.launcher.get("launch-cluster.sh")
     if script is None:
         return "launch_cluster", UNKNOWN, "launch-cluster.sh was not looked for.", "Check again."
@@ -281,109 +268,6 @@ def _launch_cluster(facts: Facts) -> _Row:
         return ("launch_cluster", ERROR, "launch-cluster.sh is not executable.", "chmod +x it.")
     has = [name for name, answer in facts.launcher.items() if answer == "yes"]
     return "launch_cluster", OK, f"The launcher is there ({', '.join(sorted(has))}).", ""
-
-
-def _links(facts: Facts, host: Host, settings: Settings) -> list[_Row]:
-    if not facts.links:
-        return [
-            ("interfaces", UNKNOWN, "The network interfaces could not be read.", "Check again.")
-        ]
-    used, problem = _used_link(facts, host, settings)
-    if problem is not None:
-        return [problem]
-    fast = [link for link in facts.links if link.driver == CX7_DRIVER]
-    up = [used] if used is not None else [link for link in fast if link.up]
-    if not fast:
-        return [
-            (
-                "interfaces",
-                WARNING,
-                "No ConnectX-7 interface was found.",
-                "Models over several Sparks will use the slow network.",
-            )
-        ]
-    if not up:
-        names = ", ".join(link.name for link in fast)
-        return [
-            (
-                "interfaces",
-                ERROR,
-                f"No link on the ConnectX-7 ports ({names}).",
-                "Connect the Sparks with a QSFP cable and give the port an address.",
-            )
-        ]
-    names = ", ".join(link.name for link in up)
-    rows: list[_Row] = [("interfaces", OK, f"The fast link is up ({names}).", "")]
-    small = [link for link in up if link.mtu is not None and link.mtu < JUMBO]
-    rows += [
-        (
-            "mtu",
-            WARNING,
-            f"{link.name} has an MTU of {link.mtu}.",
-            f"Set {JUMBO} on this port on every Spark.",
-        )
-        for link in small
-    ]
-    return rows
-
-
-def _used_link(facts: Facts, host: Host, settings: Settings) -> tuple[Link | None, _Row | None]:
-    """The interface that the settings name, or what is wrong with it."""
-    wanted, address = settings.engine.eth_if, host.cluster_address
-    if address is not None and address in facts.addresses:
-        wanted = facts.addresses[address]
-    elif address is not None and facts.addresses and address[:1].isdigit():
-        return None, (
-            "interfaces",
-            ERROR,
-            f"{address} is not an address of this host.",
-            "Correct cluster_address, or give the port that address.",
-        )
-    if wanted is None:
-        return None, None
-    link = next((link for link in facts.links if link.name == wanted), None)
-    if link is None:
-        return None, (
-            "interfaces",
-            ERROR,
-            f"There is no interface {wanted} here.",
-            "Correct engine.eth_if: it must be the same on every Spark.",
-        )
-    if not link.up and link.driver == CX7_DRIVER:
-        return None, (
-            "interfaces",
-            ERROR,
-            f"The interface {wanted} has no link.",
-            "Connect the Sparks with a QSFP cable.",
-        )
-    return link, None
-
-
-def _peers(facts: Facts) -> list[_Row]:
-    rows: list[_Row] = []
-    for peer in facts.peers:
-        if peer.status == 0:
-            rows.append(("peer_ssh", OK, f"It reaches {peer.address} without a password.", ""))
-        elif peer.status == TIMED_OUT or "timed out" in peer.message.lower():
-            rows.append(
-                (
-                    "peer_ssh",
-                    UNKNOWN,
-                    f"{peer.address} did not answer it in time.",
-                    "Check the cable and the addresses between the Sparks.",
-                )
-            )
-        else:
-            said = f" ({peer.message[:200]})" if peer.message else ""
-            rows.append(
-                (
-                    "peer_ssh",
-                    ERROR,
-                    f"It cannot reach {peer.address} by ssh{said}.",
-                    "launch-cluster.sh needs it: ssh-copy-id to that Spark.",
-                )
-            )
-    return rows
 
 
 def _sentence(text: str) -> str:

@@ -13,6 +13,7 @@ from server.config.model import Host, Settings
 from server.fleet import diagnosis
 from server.fleet.facts import SCRIPT, facts_argv, read_facts
 from server.fleet.readings import number
+from server.fleet.wiring import launches
 from server.ssh.model import Refusal, Shell, Shells, Target
 
 CONNECT_DEADLINE = 20.0
@@ -55,7 +56,7 @@ async def _ask(host: Host, shell: Shell, settings: Settings) -> list[Finding]:
     paths = (*engine.model_roots, *(() if engine.hf_home is None else (engine.hf_home,)))
     launcher = None
     peers: tuple[str, ...] = ()
-    if diagnosis.launches(settings):
+    if launches(settings):
         launcher = engine.launch_cluster_dir or LAUNCHER_DIRECTORY
         others = [other for other in settings.hosts if other.name != host.name]
         peers = tuple(other.cluster_address or other.address for other in others)

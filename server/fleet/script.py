@@ -67,6 +67,7 @@ say() { printf '%s\n' "$1" || exit 0; }
 stop() {
   trap - EXIT
   trap '' TERM
+  unset IFS
   for kid in $kids; do descend "$kid"; done
 }
 
@@ -75,7 +76,6 @@ descend() {
   if [ -r "/proc/$1/task/$1/children" ]; then read -r below < "/proc/$1/task/$1/children"; fi
   set -- "$1" "$below"
   kill "$1" 2>/dev/null
-  unset IFS
   for child in $2; do descend "$child"; done
 }
 
