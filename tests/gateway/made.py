@@ -1,0 +1,114 @@
+"""Values and the gateway that the tests of this room are made of."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import aiohttp
+from prometheus_client import CollectorRegistry
+
+from server.base.clock import SystemClock
+from server.base.logs import get_logger
+from server.catalog.model import Catalog, Model, Source
+from server.gateway.dispatch import Dispatcher
+from server.gateway.inflight import InFlight
+from server.gateway.metrics import GatewayMetrics
+from server.gateway.router import ServingRouter
+from server.gateway.service import Gateway
+from server.gateway.upstream import AiohttpUpstream
+from server.swap.model import Serving, SwapRecord
+from server.web.metrics import RequestMetrics
+from server.web.observe import Observed
+from tests.gateway.running import ScriptedEngine, serve
+from tests.swap.made import T0, deployment
+
+
+def model(model_id: str, **fields: Any) -> Model:
+    return Model(model_id, model_id.title(), Source(hf=f"Acme/{model_id}"), **fields)
+
+
+def catalog(*models: Model) -> Catalog:
+    return Catalog(MappingProxyType({one.id: one for one in models}))
+
+
+def serving(name: str = "tiny", base_url: str = "http://127.0.0.1:1", **fields: Any) -> Serving:
+    names = fields.pop("names", (name,))
+    return Serving(name, names, base_url, T0, deployment(name), **fields)
+
+
+CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}]}
+
+
+@dataclass
+class Running:
+    """A gateway that listens at `url`, and the state it looks at, which a test may change."""
+
+    url: str = ""
+    catalog: Catalog = field(
+        default_factory=lambda: catalog(model("tiny", aliases=("small",)), model("large"))
+    )
+    serving: Serving | None = None
+    swaps: Sequence[SwapRecord] = ()
+    inflight: InFlight = field(default_factory=InFlight)
+    upstream: AiohttpUpstream = field(default_factory=AiohttpUpstream)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    max_body: int = 1 << 20
+    session: aiohttp.ClientSession = field(init=False)
+
+    def serve(self, base_url: str, **fields: Any) -> None:
+        self.serving = serving(base_url=base_url, **fields)
+
+    def drain(self) -> None:
+        assert self.serving is not None
+        self.serving = replace(self.serving, accepting=False)
+
+    def post(self, path: str = "/v1/chat/completions", body: Any = None, **options: Any) -> Any:
+        return self.session.post(self.url + path, json=CHAT if body is None else body, **options)
+
+
+async def _nothing(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@asynccontextmanager
+async def gateway(**options: Any) -> AsyncIterator[Running]:
+    """The gateway on a real socket, in the layers that it has in the product."""
+    running = Running(**options)
+    clock = SystemClock()
+    app = Gateway(
+        router=ServingRouter(
+            catalog=lambda: running.catalog,
+            serving=lambda: running.serving,
+            swaps=lambda: running.swaps,
+            inflight=running.inflight,
+        ),
+        upstream=running.upstream,
+        catalog=lambda: running.catalog,
+        serving=lambda: running.serving,
+        swaps=lambda: running.swaps,
+        max_body=lambda: running.max_body,
+        metrics=GatewayMetrics(running.registry),
+        started=T0,
+    )
+    edge = Observed(
+        Dispatcher(_nothing, {"v1": app}),
+        clock=clock,
+        metrics=RequestMetrics(running.registry),
+        log=get_logger("web"),
+    )
+    async with serve(edge) as running.url, aiohttp.ClientSession() as running.session:
+        try:
+            yield running
+        finally:
+            await running.upstream.close()
+
+
+@asynccontextmanager
+async def served(engine: ScriptedEngine, **options: Any) -> AsyncIterator[Running]:
+    """A gateway in front of `engine`, which serves the model `tiny`."""
+    async with serve(engine) as base_url, gateway(**options) as running:
+        running.serve(base_url)
+        yield running
