@@ -139,10 +139,10 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a load is, read from the log. `fraction` is 0…1 within `phase`, None when it has none."""
+    """Where a load is, read from the log. `fraction` is 0…1 within `phase`, None when unknown."""
 
     phase: str
-    """one of `launch.phases.PHASES`: download, weights, compile, profile, kv_cache, graphs, server"""
+    """one of `launch.phases.PHASES`"""
     fraction: float | None
     detail: str
 
