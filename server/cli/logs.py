@@ -21,7 +21,7 @@ from server.cli.output import line, show_json
 @click.option("--lines", default=200, show_default=True, type=click.IntRange(1, 10000))
 @verb
 def logs(session: Session, host: str | None, **place: Any) -> None:
-    """The newest log lines of the engine, of a container on HOST, or of a service."""
+    """The newest log lines of the engine, a container on HOST, or a service."""
     named = [value for value in (host, place["service"], place["swap_id"]) if value is not None]
     if len(named) > 1:
         raise click.UsageError("Choose one: a HOST, --service or --swap.")

@@ -26,18 +26,18 @@ class Verb(NamedTuple):
 
 VERBS = {
     "serve": Verb("serve", "Run Spark Control."),
-    "sim": Verb("sim", "Run a simulated cluster."),
+    "sim": Verb("sim", "Run a simulated cluster: SSH servers and engines on loopback addresses."),
     "status": Verb("status", "What is served, what is being swapped, how the hosts are."),
     "hosts": Verb("hosts", "List, add, remove, check hosts; accept a new host key."),
     "models": Verb("models", "List, show, add, remove, tune and preflight models."),
-    "swap": Verb("swap", "Load a model in place of the one being served."),
+    "swap": Verb("swap", "Load MODEL in place of the one being served."),
     "unload": Verb("swap", "Stop the model being served."),
-    "swaps": Verb("swap", "The history of swaps, or one of them in full."),
-    "cancel": Verb("swap", "Cancel a swap that is waiting or under way."),
-    "logs": Verb("logs", "The newest log lines of the engine, a container or a service."),
+    "swaps": Verb("swap", "The history of swaps, newest first; with ID that one in full."),
+    "cancel": Verb("swap", "Cancel the swap ID; without ID the one under way."),
+    "logs": Verb("logs", "The newest log lines of the engine, a container on HOST, or a service."),
     "doctor": Verb("doctor", "Check Spark Control and every host, with what to do."),
-    "events": Verb("events", "Follow what happens, as it happens."),
-    "completion": Verb("completion", "Print the completion script of a shell."),
+    "events": Verb("events", "Follow what happens."),
+    "completion": Verb("completion", "Print the completion script of SHELL."),
 }
 
 

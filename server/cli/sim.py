@@ -35,7 +35,7 @@ FAILURES = ("none", "oom", "load", "crash", "hang")
     help="How every engine fails.",
 )
 def sim(hosts: int, directory: Path, load_seconds: float, fail: str) -> int:
-    """Run a simulated cluster: real SSH servers and engines on loopback addresses.
+    """Run a simulated cluster: SSH servers and engines on loopback addresses.
 
     Prints one line of JSON when it is ready: where config.yaml is, and the control address that
     changes a host's scenario while it runs.
