@@ -23,9 +23,7 @@ from server.web.guard import Guard
 from server.web.metrics import RequestMetrics
 from server.web.observe import Observed
 from server.web.parts import Parts
-from server.web.reply import reply
-
-API = "/api/v1"
+from server.web.reply import API, reply
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -46,7 +44,7 @@ def create_api(
     app.state.parts = parts
     errors.install(app)
     for module in (hosts, models, swaps, services, events):
-        app.include_router(module.routes(), prefix=API)
+        app.include_router(module.routes())
     app.add_api_route(API, _index, methods=["GET"], include_in_schema=False)
     app.include_router(health.routes())
     for page in pages:

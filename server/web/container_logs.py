@@ -8,20 +8,15 @@ import asyncio
 from collections.abc import Sequence
 
 from server.base.clock import Clock
-from server.base.errors import NotFound, RemoteCommandFailed
-from server.base.redact import escape_controls, redact, strip_ansi
+from server.base.redact import escape_controls
+from server.fleet.logs import logs
 from server.ssh.model import Shells
 
 MAX_LINES = 2000
-_DEADLINE = 10.0
 _FRESH_SECONDS = 1.0
 _LONGEST_LINE = 4000
 
 _Key = tuple[str, str, int, str | None]
-
-# docker writes the two streams of a container to two streams of its own; one shell joins them in
-# the order they were written. The name and the number are arguments, never part of the script.
-_SCRIPT = 'exec docker logs --tail "$1" "$2" 2>&1'
 
 
 class ContainerLogs:
@@ -49,9 +44,15 @@ class ContainerLogs:
         task = self._asking.get(key)
         if task is None:
             task = self._asking[key] = asyncio.create_task(self._ask(key), name="container logs")
-            task.add_done_callback(lambda _done: self._asking.pop(key, None))
+            task.add_done_callback(lambda done: self._asked(key, done))
         # Whoever leaves must not take the answer away from the others.
         return await asyncio.shield(task)
+
+    def _asked(self, key: _Key, done: "asyncio.Task[tuple[str, ...]]") -> None:
+        """Looks at the error as well, for when everybody who asked has left."""
+        self._asking.pop(key, None)
+        if not done.cancelled():
+            done.exception()
 
     async def close(self) -> None:
         tasks = list(self._asking.values())
@@ -61,24 +62,9 @@ class ContainerLogs:
 
     async def _ask(self, key: _Key) -> tuple[str, ...]:
         host, container, lines, user = key
-        result = await self._shells.shell(host, user).run(
-            ["sh", "-c", _SCRIPT, "sh", str(lines), container], deadline=_DEADLINE, check=False
+        text = await logs(self._shells.shell(host, user), container, lines)
+        answer = tuple(
+            line[:_LONGEST_LINE] for line in escape_controls(text, keep="\n\t").split("\n")[-lines:]
         )
-        if result.exit_status:
-            raise _failed(host, container, result.stdout, result.exit_status)
-        text = escape_controls(redact(strip_ansi(result.stdout)), keep="\n\t")
-        answer = tuple(line[:_LONGEST_LINE] for line in text.splitlines()[-lines:])
         self._answers[key] = (self._clock.monotonic(), answer)
         return answer
-
-
-def _failed(host: str, container: str, output: str, status: int) -> NotFound | RemoteCommandFailed:
-    if "No such container" in output or "no such container" in output:
-        return NotFound(f"There is no container {container} on {host}.", param="container")
-    return RemoteCommandFailed(
-        f"docker on {host} would not show the log of {container}.",
-        exit_status=status,
-        stderr=output[:1000],
-        advice=f"POST /api/v1/hosts/{host}/check tells whether docker is there and permitted.",
-        source=host,
-    )

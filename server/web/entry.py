@@ -10,9 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.base.errors import ClientClosed, SparkError
 from server.gateway.intake import check_type, read_body
 from server.gateway.wire import NOTES, REQUEST_ID, error_answer
+from server.web.reply import API
 
 MAX_BODY = 1 << 20
-_PREFIX = "/api/v1"
 
 
 def canonical(path: str) -> str:
@@ -20,12 +20,12 @@ def canonical(path: str) -> str:
     if len(path) > 1 and path.endswith("/"):
         path = path.rstrip("/") or "/"
     if path == "/api" or (path.startswith("/api/") and not _versioned(path)):
-        return _PREFIX + path.removeprefix("/api")
+        return API + path.removeprefix("/api")
     return path
 
 
 def _versioned(path: str) -> bool:
-    return path == _PREFIX or path.startswith(_PREFIX + "/")
+    return path == API or path.startswith(API + "/")
 
 
 class Entry:
@@ -58,7 +58,7 @@ class Entry:
     async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the bounded body first, then hand it on as one message."""
         body = await read_body(scope["headers"], receive, self._max_body)
-        if body and scope["path"].startswith(_PREFIX):
+        if body and scope["path"].startswith(API):
             check_type(scope["headers"])
         handed = False
 

@@ -9,6 +9,8 @@ from fastapi import Depends, Request, Response
 from server.base.redact import one_line
 from server.web.parts import Parts
 
+API = "/api/v1"
+
 
 def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON. Floats that JSON cannot write become null, as everything unknown does."""

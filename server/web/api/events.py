@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from server.base.errors import InvalidValue, Unavailable
 from server.web.api.views import snapshot
-from server.web.reply import PartsOf
+from server.web.reply import API, PartsOf
 from server.web.sse import KINDS, EventStream
 
 MAX_READERS = 256
@@ -33,6 +33,6 @@ async def events(
 
 
 def routes() -> APIRouter:
-    api = APIRouter(tags=["events"])
+    api = APIRouter(prefix=API, tags=["events"])
     api.add_api_route("/events", events, methods=["GET"], response_class=Response)
     return api

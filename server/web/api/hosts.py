@@ -12,7 +12,7 @@ from server.config.model import CONTAINER, Host
 from server.web.api.views import host_view, target
 from server.web.container_logs import MAX_LINES
 from server.web.parts import Parts
-from server.web.reply import PartsOf, reply
+from server.web.reply import API, PartsOf, reply
 
 Name = Annotated[str, Path(max_length=63)]
 Lines = Annotated[int, Query(ge=1, le=MAX_LINES)]
@@ -160,7 +160,7 @@ def _engine_lines(parts: Parts, lines: int) -> list[str]:
 
 
 def routes() -> APIRouter:
-    api = APIRouter(prefix="/hosts", tags=["hosts"])
+    api = APIRouter(prefix=f"{API}/hosts", tags=["hosts"])
     api.add_api_route("", every, methods=["GET"])
     api.add_api_route("", add, methods=["POST"], status_code=201)
     api.add_api_route("/{name}", one, methods=["GET"])

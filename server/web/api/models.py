@@ -9,7 +9,7 @@ from server.base.finding import Severity
 from server.catalog.model import Model
 from server.web.api.views import model_view, models_view, undiscovered
 from server.web.parts import Parts
-from server.web.reply import PartsOf, reply
+from server.web.reply import API, PartsOf, reply
 
 Id = Annotated[str, Path(max_length=512)]
 Json = Annotated[dict[str, Any], Body()]
@@ -110,7 +110,7 @@ async def rescan(parts: PartsOf) -> Response:
 
 
 def routes() -> APIRouter:
-    api = APIRouter(tags=["models"])
+    api = APIRouter(prefix=API, tags=["models"])
     api.add_api_route("/models", every, methods=["GET"])
     api.add_api_route("/models", add, methods=["POST"], status_code=201)
     api.add_api_route("/models/{model_id}", one, methods=["GET"])

@@ -9,7 +9,7 @@ from server.config.model import Service
 from server.web.api.hosts import Lines
 from server.web.api.views import service_view
 from server.web.parts import Parts
-from server.web.reply import PartsOf, reply
+from server.web.reply import API, PartsOf, reply
 
 Name = Annotated[str, Path(max_length=63)]
 
@@ -44,7 +44,7 @@ async def logs(parts: PartsOf, name: Name, lines: Lines = 200) -> Response:
 
 
 def routes() -> APIRouter:
-    api = APIRouter(prefix="/services", tags=["services"])
+    api = APIRouter(prefix=f"{API}/services", tags=["services"])
     api.add_api_route("", every, methods=["GET"])
     api.add_api_route("/{name}", one, methods=["GET"])
     api.add_api_route("/{name}/logs", logs, methods=["GET"])

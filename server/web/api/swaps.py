@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.swap.model import OnConflict, SwapRecord
 from server.web.api.views import serving_view
-from server.web.reply import PartsOf, RequesterOf, reply
+from server.web.reply import API, PartsOf, RequesterOf, reply
 
 FIELDS = (
     "id",
@@ -91,7 +91,7 @@ async def cancel(parts: PartsOf, who: RequesterOf, swap_id: Id) -> Response:
 
 
 def routes() -> APIRouter:
-    api = APIRouter(tags=["swaps"])
+    api = APIRouter(prefix=API, tags=["swaps"])
     api.add_api_route("/swaps", request, methods=["POST"], status_code=202)
     api.add_api_route("/swaps", history, methods=["GET"])
     api.add_api_route("/swaps/current", current, methods=["GET"])

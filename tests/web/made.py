@@ -1,0 +1,232 @@
+"""The JSON API of the tests: real settings, catalog, host keys and bus; fleet and swaps by hand."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from server.base.bus import EventBus
+from server.base.clock import SystemClock
+from server.base.errors import Conflict, NotFound
+from server.base.finding import Finding, Severity
+from server.base.health import Verdict
+from server.base.logs import get_logger
+from server.catalog.service import CatalogService
+from server.config.model import Host
+from server.config.store import SettingsStore
+from server.fleet.model import HostStatus, Sample, ServiceStatus
+from server.launch.model import PlannedCommand
+from server.ssh.hostkeys import HostKeys
+from server.swap.model import OnConflict, Serving, SwapRecord
+from server.web.app import create_api, create_edge
+from server.web.metrics import FleetCollector
+from server.web.parts import Check, Parts
+from tests.swap.made import T0, record
+
+CONFIG = """\
+hosts:
+  - {name: spark-1, address: 192.0.2.11}
+  - {name: spark-2, address: 192.0.2.12, labels: [audio]}
+engine:
+  model_roots: [/srv/models]
+services:
+  - {name: parakeet, kind: asr, host: spark-2, port: 8001, container: parakeet-asr, ssh_user: audio}
+  - {name: kokoro, kind: tts, host: spark-2, port: 8880}
+"""
+MODELS = """\
+models:
+  - id: tiny
+    name: Tiny
+    source: {hf: Acme/Tiny}
+    aliases: [small]
+  - id: large
+    name: Large
+    source: {path: /srv/models/large}
+"""
+
+
+@dataclass
+class FakeFleet:
+    hosts: dict[str, HostStatus] = field(default_factory=dict)
+    probes: tuple[ServiceStatus, ...] = ()
+    kept: list[Sample] = field(default_factory=list)
+
+    def statuses(self) -> Sequence[HostStatus]:
+        return tuple(self.hosts.values())
+
+    def status(self, name: str) -> HostStatus:
+        return self.hosts.get(name) or HostStatus(name, Verdict.unknown("no sample yet"))
+
+    def samples(self, name: str, minutes: float) -> Sequence[Sample]:
+        return [sample for sample in self.kept if sample.host == name]
+
+    def services(self) -> Sequence[ServiceStatus]:
+        return self.probes
+
+
+@dataclass
+class FakeSwaps:
+    """Remembers what was asked; every swap that was asked for stays queued."""
+
+    records: list[SwapRecord] = field(default_factory=list)
+    running: SwapRecord | None = None
+    served: Serving | None = None
+    lines: tuple[str, ...] = ()
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def request(
+        self,
+        model: str,
+        *,
+        on_conflict: OnConflict = "queue",
+        force: bool = False,
+        requested_by: str,
+    ) -> SwapRecord:
+        self.asked.append((model, on_conflict, force, requested_by))
+        if on_conflict == "reject" and self.running:
+            raise Conflict("A swap is under way.")
+        return self._made(model, requested_by)
+
+    async def unload(self, *, requested_by: str) -> SwapRecord:
+        return self._made(None, requested_by)
+
+    async def cancel(self, swap_id: str, *, requested_by: str) -> SwapRecord:
+        return (await self.get(swap_id)).with_(cancelled_by=requested_by)
+
+    def current(self) -> SwapRecord | None:
+        return self.running
+
+    def queue(self) -> Sequence[SwapRecord]:
+        return tuple(self.records)
+
+    def serving(self) -> Serving | None:
+        return self.served
+
+    def log_tail(self, swap_id: str) -> Sequence[str]:
+        return self.lines
+
+    async def get(self, swap_id: str) -> SwapRecord:
+        found = next((one for one in self.records if one.id == swap_id), None)
+        if found is None:
+            raise NotFound(f"There is no swap {swap_id!r}.", param="id")
+        return found
+
+    async def history(self, limit: int = 50) -> Sequence[SwapRecord]:
+        return self.records[:limit]
+
+    async def preflight(self, model: str) -> Sequence[Finding]:
+        return [Finding("memory", Severity.ERROR, "does not fit", "use a smaller one", "spark-1")]
+
+    async def command(self, model: str) -> Sequence[PlannedCommand]:
+        argv = ("docker", "run", "-e", "HF_TOKEN=hf_secret")
+        return [PlannedCommand("run", "spark-1", argv, "docker run -e HF_TOKEN=[redacted]")]
+
+    def _made(self, model: str | None, requested_by: str) -> SwapRecord:
+        made = record().with_(
+            id=f"swap-{len(self.records) + 1}", model=model, requested_by=requested_by
+        )
+        self.records.append(made)
+        return made
+
+
+@dataclass
+class FakeDiscovery:
+    rescans: int = 0
+    models: Sequence[Mapping[str, Any]] = (
+        {"host": "spark-1", "source": {"hf": "Acme/Tiny"}, "bytes": 1},
+        {"host": "spark-1", "source": {"path": "/srv/models/new"}, "bytes": 2},
+    )
+
+    def found(self) -> Sequence[Mapping[str, Any]]:
+        return self.models
+
+    def scans(self) -> Sequence[Mapping[str, Any]]:
+        return [{"host": "spark-1", "scanned_at": "2026-11-21T08:00:00.000Z", "error": None}]
+
+    def rescan(self) -> None:
+        self.rescans += 1
+
+
+@dataclass
+class FakeLogs:
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def tail(
+        self, host: str, container: str, lines: int, user: str | None = None
+    ) -> Sequence[str]:
+        self.asked.append((host, container, lines, user))
+        return ["one", "two"]
+
+
+@dataclass
+class Web:
+    """The API of one test: its parts, and clients that reach it without or with a socket."""
+
+    parts: Parts
+    edge: ASGIApp
+    fleet: FakeFleet
+    swaps: FakeSwaps
+    discovery: FakeDiscovery
+    logs: FakeLogs
+    changed: list[str]
+    allowed: list[str]
+    client: httpx.AsyncClient
+
+
+async def _gateway(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@asynccontextmanager
+async def web(
+    data: Path, *, checks: Sequence[Check] = (), heartbeat_seconds: float = 15.0, **options: Any
+) -> AsyncIterator[Web]:
+    """`data` becomes a data directory with two hosts, two services and two models."""
+    (data / "config.yaml").write_text(CONFIG)
+    (data / "models.yaml").write_text(MODELS)
+    fleet, swaps, discovery, logs = FakeFleet(), FakeSwaps(), FakeDiscovery(), FakeLogs()
+    changed: list[str] = []
+    allowed: list[str] = []
+    settings = SettingsStore(data, {})
+    clock, registry = SystemClock(), CollectorRegistry()
+    registry.register(FleetCollector(fleet, swaps, clock))
+
+    async def hosts_changed(name: str) -> None:
+        changed.append(name)
+
+    async def doctor(host: Host) -> Sequence[Finding]:
+        return [Finding("ssh", Severity.OK, "It answers.", host=host.name)]
+
+    parts = Parts(
+        settings=settings,
+        catalog=CatalogService(
+            data / "models.yaml",
+            data / "models.override.yaml",
+            lambda: settings.current.engine.model_roots,
+        ),
+        fleet=fleet,
+        swaps=swaps,
+        hostkeys=HostKeys(data / "known_hosts"),
+        discovery=discovery,
+        logs=logs,
+        bus=EventBus(),
+        clock=clock,
+        doctor=doctor,
+        hosts_changed=hosts_changed,
+        registry=registry,
+        checks=checks,
+        allowed_hosts=lambda: allowed,
+        started=T0,
+        heartbeat_seconds=heartbeat_seconds,
+    )
+    api = create_api(parts, **options)
+    edge = create_edge(parts, api, {"v1": _gateway}, log=get_logger("web"))
+    transport = httpx.ASGITransport(app=edge)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9999") as client:
+        yield Web(parts, edge, fleet, swaps, discovery, logs, changed, allowed, client)
