@@ -5,7 +5,6 @@ secret under four characters is not searched for, since that would destroy the t
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Sequence
 
 REDACTED = "[redacted]"
@@ -82,8 +81,7 @@ _ANSI = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp", "Cn"})
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+_JOINER = "\u200d"  # holds emoji together
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:
@@ -121,11 +119,12 @@ def strip_ansi(text: str) -> str:
 
 
 def escape_controls(text: str, keep: str = "") -> str:
-    """Control and direction-changing characters as visible escapes, except those in `keep`."""
+    """What is not printable (controls, direction marks, odd spaces) as visible escapes."""
     if text.isascii() and text.isprintable():
         return text
+    keep += _JOINER
     return "".join(
-        letter if letter in keep or not _is_control(letter) else _escaped(letter) for letter in text
+        letter if letter.isprintable() or letter in keep else _escaped(letter) for letter in text
     )
 
 
@@ -135,10 +134,6 @@ def one_line(text: str, limit: int = 500) -> str:
     if len(line) <= limit and len(text) <= limit * 4 + 64:
         return line
     return line[: limit - 1] + "…"
-
-
-def _is_control(letter: str) -> bool:
-    return letter in _BIDI or unicodedata.category(letter) in _UNSAFE
 
 
 def _escaped(letter: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from server.base.errors import InvalidValue
+from server.base.redact import one_line
 from server.config import source
 from server.config.environ import Overlay, overlay
 from server.config.explain import explain
@@ -115,7 +116,7 @@ class _Problems:
         self._keep((0, line or 0), f"{place}: {setting}{what}")
 
     def _keep(self, order: tuple[int, int], text: str) -> None:
-        self.all.append((order, text))
+        self.all.append((order, one_line(text, 600)))
 
     def sorted(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(text for _, text in sorted(self.all, key=lambda item: item[0])))

@@ -59,7 +59,7 @@ class SettingsStore:
             self._report(error.problems)
             return False
         if raw == self._raw:
-            self._rejected = None
+            self._rejected, self._emptied = None, False
             self._report(())
             return False
         if raw == self._rejected or self._half_written(raw):

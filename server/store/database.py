@@ -33,6 +33,11 @@ _PRAGMAS = (
     "foreign_keys=ON",
     f"busy_timeout={BUSY_SECONDS}000",
 )
+_BASE = "base"
+_VERSION_TABLE = (  # as Alembic makes it
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
 _READ = {"spark_control_read": True}
 _MIGRATION_LOCK = 7_721_009_001  # any number that is ours alone on a shared PostgreSQL server
 
@@ -160,7 +165,7 @@ class Database:
             raise faults.corrupt(self.name)
 
     def _refuse_newer(self, version: str | None) -> None:
-        if version is not None and version not in REVISIONS:
+        if version is not None and version not in (_BASE, *REVISIONS):
             raise faults.newer(self.name, version)
 
     async def _migrate(self, connection: AsyncConnection) -> None:
@@ -177,17 +182,17 @@ class Database:
 
 
 def _version(connection: Connection) -> str | None:
-    """The revision of the schema; None for an empty database."""
+    """The revision of the schema; None for an empty database, `_BASE` before the first one."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return None if version is None else str(version)
+    return _BASE if version is None else str(version)
 
 
 def _create_all(connection: Connection) -> None:
     """The newest schema at once for an empty database; a test holds it to the migrations."""
     metadata.create_all(connection, checkfirst=False)
-    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)"))
+    connection.execute(text(_VERSION_TABLE))
     connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
