@@ -13,7 +13,7 @@ from server.fleet.model import Disk
 from server.fleet.readings import docker_problem
 from server.fleet.wiring import Row, clustered, launches, links, peers
 
-OK, INFO, WARNING = Severity.OK, Severity.INFO, Severity.WARNING
+OK, WARNING = Severity.OK, Severity.WARNING
 ERROR, UNKNOWN = Severity.ERROR, Severity.UNKNOWN
 
 NEEDED = ("setsid", "timeout", "df", "cat", "sleep")
@@ -101,8 +101,9 @@ def _docker(facts: Facts) -> list[Row]:
                 "Look at the daemon: systemctl status docker.",
             )
         ]
-    complaint = _server_error(info) or ("" if info is not None else facts.docker_says)
+    complaint = _server_error(info)
     if status != 0 or complaint:
+        complaint = complaint or facts.docker_says
         problem = docker_problem(status, complaint)
         advice = "Look at the daemon: systemctl status docker."
         if "permission" in problem:

@@ -201,8 +201,9 @@ def _tool(facts: Facts, tag: str, rest: str) -> None:
         facts.gpu_says = facts.gpu_says or rest.strip()
     elif rest.startswith("{"):
         facts.docker_info = _json(rest)
-    else:
-        facts.docker_says = facts.docker_says or rest.strip()
+    elif rest.strip():
+        # Warnings come first, what it fails with comes last.
+        facts.docker_says = rest.strip()
 
 
 def _json(text: str) -> dict[str, object] | None:

@@ -27,6 +27,7 @@ MEMORY_KEYS = frozenset(
         "SwapFree",
     }
 )
+END = "\t@E"
 UPTIME_FIELDS = 2
 LOAD_FIELDS = 5
 PENDING = 4096
@@ -95,14 +96,17 @@ class FrameParser:
 
     def feed(self, line: str, now: float, at: datetime) -> Sample | None:
         """Take one line that came at `now` (monotonic) and `at`; a sample when it was a frame."""
-        tag, _, rest = line.partition("\t")
+        if not line.endswith(END):
+            self.ignored += 1
+            return None
+        tag, _, rest = line[: -len(END)].partition("\t")
         if tag == "@F":
             return self._frame(rest, now, at)
         reader = self._READERS.get(tag)
-        if reader is None:
-            self.ignored += 1
-        else:
+        if reader is not None:
             reader(self, rest, now)
+        elif tag != "@X":
+            self.ignored += 1
         return None
 
     def _hello(self, rest: str, now: float) -> None:
@@ -206,12 +210,8 @@ class FrameParser:
         return complete
 
     def _frame(self, rest: str, now: float, at: datetime) -> Sample | None:
-        lines = rest.split("\t")
-        if lines[-1] != "@E":
-            self.ignored += 1
-            return None
         frame, figures, counters = _Frame(), dict[str, int](), dict[str, tuple[int, int]]()
-        for line in lines:
+        for line in rest.split("\t"):
             key, colon, values = line.partition(":")
             if not colon:
                 frame.take(line)

@@ -19,7 +19,7 @@ from server.ssh.model import Shells
 
 LIFETIME = 3600.0
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
-FINISHED = "@X"
+FINISHED = "@X\t@E"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 Owns the text of the script and the argv that starts it. Refuses to interpret what comes back
 (`parse.py` does) and to change anything on the host: it only reads.
 
-The wire format, one record per line, fields separated by tabs, first field the tag:
+The wire format, one record per line, fields separated by tabs, first field the tag, last field
+`@E` (a record without it was cut somewhere and is worth nothing):
 
     @H  version boot-id cores                    once, first
-    @F  <every line of the /proc files> @E       one per tick; without its @E it is truncated
+    @F  <every line of the /proc files>          one per tick
     @G  <one csv line of nvidia-smi>             as nvidia-smi ticks
     @g  status                                   nvidia-smi ended (127: not installed)
     @P  <csv line of a GPU process> TAB <its cgroup line>, closed by  @p status count
@@ -53,7 +54,7 @@ main() {
     IFS=$nl
     set -- $frame
     IFS=$tab
-    say "@F${tab}$*${tab}@E"
+    say "@F${tab}$*"
     unset IFS
     ticks=$((ticks - 1))
     sleep "$tick" || exit 0
@@ -62,7 +63,7 @@ main() {
   exit 0
 }
 
-say() { printf '%s\n' "$1" || exit 0; }
+say() { printf '%s\t@E\n' "$1" || exit 0; }
 
 stop() {
   trap - EXIT

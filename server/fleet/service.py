@@ -128,10 +128,12 @@ class Fleet:
         """The newest sample ever seen. Ask `status` whether it is still the truth."""
         return self._find(name).last
 
-    def samples(self, name: str, minutes: float) -> list[Sample]:
-        """Oldest first. For a silent host these are the minutes before now, so perhaps none:
-        the black box is `samples` up to `status(name).seen_at`."""
-        return self._find(name).history.since(self._clock.now() - timedelta(minutes=minutes))
+    def samples(self, name: str, minutes: float, *, until: datetime | None = None) -> list[Sample]:
+        """The minutes before `until` (default: now), oldest first. What a host was doing before it
+        went silent is kept: ask with `until=status(name).seen_at`."""
+        end = self._clock.now() if until is None else until
+        found = self._find(name).history.since(end - timedelta(minutes=minutes))
+        return found if until is None else [sample for sample in found if sample.at <= until]
 
     def services(self) -> tuple[ServiceStatus, ...]:
         """In the order of the settings; Unknown before the first probe."""
@@ -188,6 +190,8 @@ class Fleet:
             self._bus.publish("host", name, {"name": name, "removed": True})
 
     def _arrived(self, watched: _Watched, sample: Sample) -> None:
+        if watched.problem:
+            self._log.info("host sampled again", host=watched.host.name)
         watched.last, watched.seen_at = sample, self._clock.now()
         watched.seen, watched.problem = self._clock.monotonic(), ""
         watched.history.add(sample)

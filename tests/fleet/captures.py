@@ -37,8 +37,8 @@ some avg10=1.25 avg60=0.50 avg300=0.10 total=123456
 full avg10=0.75 avg60=0.25 avg300=0.05 total=65432
 """
 BOOT = "b8e69659-ad8c-4b22-be7b-b2fee2224839"
-HELLO = f"@H\t1\t{BOOT}\t20"
-GPU = "@G\t0, NVIDIA GB10, 87, 61, 42.13, 2411, 580.95.05"
+HELLO = f"@H\t1\t{BOOT}\t20\t@E"
+GPU = "@G\t0, NVIDIA GB10, 87, 61, 42.13, 2411, 580.95.05\t@E"
 CONTAINER_ID = "4f2d8c" + "a" * 58
 DOCKER = (
     '{"Command":"\\"sleep infinity\\"","CreatedAt":"2026-11-20 10:00:00 +0000 UTC","ID":"'
@@ -66,4 +66,5 @@ def frame(uptime: float = 1000.0, rx: int = 1000, tx: int = 2000) -> str:
 
 def listing(tag: str, lines: list[str], status: int = 0) -> list[str]:
     """A slow reading as the sampler sends it: its lines and the line that closes it."""
-    return [f"@{tag}\t{line}" for line in lines] + [f"@{tag.lower()}\t{status}\t{len(lines)}"]
+    closing = f"@{tag.lower()}\t{status}\t{len(lines)}\t@E"
+    return [f"@{tag}\t{line}\t@E" for line in lines] + [closing]

@@ -100,6 +100,7 @@ NO_SMI = [line.replace("nvidia-smi\tyes", "nvidia-smi\tno") for line in healthy(
 NO_SETSID = [line.replace("setsid\tyes", "setsid\tno") for line in healthy()["tool"]]
 DENIED = ["permission denied while trying to connect to the Docker daemon socket"]
 SERVER_ERRORS = ['{"ServerErrors":["permission denied while trying to connect to the docker API"]}']
+STOPPED = ['{"ID":""}', "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."]
 FULL = ["/dev/a 1000000000000 999000000000 1000000000 99% /"]
 LITTLE = ["/dev/a 1000000000000 980000000000 20000000000 98% /"]
 
@@ -110,6 +111,7 @@ LITTLE = ["/dev/a 1000000000000 980000000000 20000000000 98% /"]
         ({"tool": NO_SETSID}, "tools", "error", "setsid"),
         ({"tool": NO_DOCKER}, "docker", "error", "not installed"),
         ({"docker": ["1"], "docker_says": DENIED}, "docker", "error", "permission denied"),
+        ({"docker": ["1"], "docker_says": STOPPED}, "docker", "error", "does not run"),
         ({"docker_says": SERVER_ERRORS}, "docker", "error", "permission denied"),
         ({"docker": ["124"], "docker_says": []}, "docker", "unknown", "in time"),
         ({"docker_says": ['{"Runtimes":{"runc":{}}}']}, "gpu_runtime", "warning", "runtime"),

@@ -59,7 +59,7 @@ def test_a_frame_of_a_gb10_gives_every_figure() -> None:
 
 def test_not_available_is_none_and_never_zero() -> None:
     """`[N/A]`, `[Not Supported]` and `N/A` are None; what is known beside them stays."""
-    line = "@G\t0, NVIDIA GB10, [N/A], 61, N/A, [Not Supported], 580.95.05"
+    line = "@G\t0, NVIDIA GB10, [N/A], 61, N/A, [Not Supported], 580.95.05\t@E"
     (gpu,) = feed(FrameParser("h"), [line, frame()]).gpus
     assert (gpu.utilization, gpu.power, gpu.clock_sm, gpu.temperature) == (None, None, None, 61.0)
 
@@ -130,9 +130,10 @@ def test_an_incomplete_listing_leaves_the_one_before() -> None:
     """A line that was lost on the way must not make a container vanish."""
     parser = FrameParser("h")
     before = feed(parser, [*listing("K", [DOCKER]), frame()])
-    lost = feed(parser, [f"@K\t{DOCKER}", "@k\t0\t2", frame()])
-    cut = feed(parser, ["@K\t" + DOCKER[:100], "@k\t0\t1", frame()])
-    assert before.containers == lost.containers == cut.containers
+    lost = feed(parser, [f"@K\t{DOCKER}\t@E", "@k\t0\t2\t@E", frame()])
+    cut = feed(parser, ["@K\t" + DOCKER[:100], "@k\t0\t1\t@E", frame()])
+    odd = feed(parser, [f"@K\t{DOCKER[:100]}\t@E", "@k\t0\t1\t@E", frame()])
+    assert before.containers == lost.containers == cut.containers == odd.containers
     assert before.containers
 
 
@@ -166,10 +167,10 @@ def test_a_docker_that_times_out_keeps_the_last_reading_for_a_while() -> None:
 
 def test_why_there_is_no_gpu_is_told() -> None:
     """Not installed, and what nvidia-smi itself says."""
-    absent = feed(FrameParser("h"), ["@g\t127", frame()])
+    absent = feed(FrameParser("h"), ["@g\t127\t@E", frame()])
     broken = feed(
         FrameParser("h"),
-        ["@G\tNVIDIA-SMI has failed because it couldn't communicate.", "@g\t9", frame()],
+        ["@G\tNVIDIA-SMI has failed because it couldn't communicate.\t@E", "@g\t9\t@E", frame()],
     )
     assert absent.gpu_problem == "nvidia-smi is not installed"
     assert "couldn't communicate" in broken.gpu_problem
@@ -180,7 +181,7 @@ def test_a_reboot_forgets_what_was_read_before_it() -> None:
     parser = FrameParser("h")
     feed(parser, everything())
     parser.begin()
-    sample = feed(parser, ["@H\t1\tother-boot\t20", frame(3.0)], now=1)
+    sample = feed(parser, ["@H\t1\tother-boot\t20\t@E", frame(3.0)], now=1)
     assert (sample.containers, sample.gpus, sample.disks) == (None, (), ())
     assert all(nic.rx_rate is None for nic in sample.nics)
 
@@ -209,7 +210,7 @@ def test_a_number_no_machine_has_is_none() -> None:
     """Infinities, NaN and absurd sizes are not figures."""
     parser = FrameParser("h")
     odd = frame().replace("127535708", "9" * 30).replace("avg10=1.25", "avg10=inf")
-    sample = feed(parser, ["@G\t0, x, nan, inf, -inf, 1e400, 580.1", odd])
+    sample = feed(parser, ["@G\t0, x, nan, inf, -inf, 1e400, 580.1\t@E", odd])
     assert sample.memory.total is None
     assert sample.memory.pressure_some is None
     assert sample.gpus[0].utilization is None
@@ -223,7 +224,12 @@ FIELD = st.one_of(
     ),
     st.sampled_from(captures.MEMINFO.splitlines() + captures.NET_DEV.splitlines()),
 )
-TAGGED = st.builds(lambda tag, fields: "\t".join([tag, *fields]), TAGS, st.lists(FIELD, max_size=6))
+TAGGED = st.builds(
+    lambda tag, fields, end: "\t".join([tag, *fields, end]),
+    TAGS,
+    st.lists(FIELD, max_size=6),
+    st.sampled_from(["@E", "@E", "@E", "", "@"]),
+)
 
 
 @given(st.lists(st.one_of(TAGGED, st.text(max_size=80)), max_size=30))

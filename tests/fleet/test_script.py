@@ -105,8 +105,8 @@ async def test_missing_tools_are_told_and_frames_still_come(tools: Path, tmp_pat
     lines = await collect(
         shell_with(tools, tmp_path), lambda lines: {"@g", "@k", "@d", "@F"} <= tags(lines)
     )
-    assert "@g\t127" in lines
-    assert "@k\t127\t0" in lines
+    assert "@g\t127\t@E" in lines
+    assert "@k\t127\t0\t@E" in lines
 
 
 async def test_hanging_tools_delay_no_frame(tools: Path, tmp_path: Path) -> None:
@@ -125,14 +125,14 @@ async def test_a_denied_docker_hands_over_its_complaint(tools: Path, tmp_path: P
     """The sentence of docker reaches the parser, with its status."""
     shim(tools, "docker", "echo 'permission denied while trying to connect' >&2; exit 1")
     lines = await collect(shell_with(tools, tmp_path), lambda lines: "@k" in tags(lines))
-    assert "@K\tpermission denied while trying to connect" in lines
-    assert "@k\t1\t1" in lines
+    assert "@K\tpermission denied while trying to connect\t@E" in lines
+    assert "@k\t1\t1\t@E" in lines
 
 
 async def test_it_ends_by_itself_when_its_time_is_over(tools: Path, tmp_path: Path) -> None:
     """The agreed number of ticks, then its farewell: the stream is renewed by plan."""
     argv = sampler_argv(0.05, 0.15, [])
-    lines = await collect(shell_with(tools, tmp_path), lambda lines: lines[-1] == "@X", argv)
+    lines = await collect(shell_with(tools, tmp_path), lambda lines: lines[-1] == "@X\t@E", argv)
     assert sum(line.startswith("@F") for line in lines) == 3
 
 

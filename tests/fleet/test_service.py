@@ -165,7 +165,7 @@ async def test_a_renewed_stream_is_not_seen() -> None:
         house.shells.last("spark-1").put(HELLO, *listing("K", [DOCKER]), frame(1))
         await settle()
         first = house.shells.last("spark-1")
-        first.put("@X", None)
+        first.put("@X\t@E", None)
         await settle()
         assert house.shells.last("spark-1") is not first
         assert house.verdict() == Verdict.up()
@@ -249,6 +249,18 @@ async def test_samples_are_those_of_the_asked_minutes() -> None:
         kept = house.fleet.samples("spark-1", 1000)
         assert len(kept) == 13
         assert kept == sorted(kept, key=lambda sample: sample.at)
+
+
+async def test_the_minutes_before_the_silence_are_kept() -> None:
+    """A host went silent an hour ago: its last minute can still be asked for."""
+    async with running() as house:
+        for tick in range(120):
+            await house.see(tick)
+            await house.clock.advance(1, step=1)
+        await house.clock.advance(3600, step=60)
+        assert house.fleet.samples("spark-1", 1) == []
+        last = house.fleet.samples("spark-1", 1, until=house.fleet.status("spark-1").seen_at)
+        assert [sample.uptime for sample in last] == [float(tick) for tick in range(59, 120)]
 
 
 async def test_closing_ends_every_stream() -> None:

@@ -1,0 +1,82 @@
+"""What one frame of one host costs us after it left the SSH connection: parse, keep, draw.
+
+`python bench/fleet_frames.py` prints microseconds of CPU per frame, and bytes per kept sample.
+"""
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from server.fleet.history import History
+from server.fleet.model import Sample
+from server.fleet.parse import FrameParser
+
+ROUNDS = 5000
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+CONTAINER = (
+    '{"ID":"%064x","Names":"service-%d","Image":"vllm-node","State":"running",'
+    '"Status":"Up 3 hours","Labels":"spark-control.engine=1,spark-control.tag=swap-0abc"}\t@E'
+)
+
+
+def lines_of_a_spark(uptime: float) -> list[str]:
+    """GPU line, listing of ten containers, frame: more than an average second brings."""
+    memory = [f"Field{number}:  {number * 1000} kB" for number in range(46)]
+    memory += [f"Mem{name}: 127535708 kB" for name in ("Total", "Free", "Available")]
+    memory += [f"{name}: 1000000 kB" for name in ("Cached", "Shmem", "SReclaimable", "SwapTotal")]
+    nics = [f"  en{number}: {' '.join(['1234567'] * 16)}" for number in range(6)]
+    load = ["0.52 0.58 0.59 3/812 12345", "some avg10=1.25 x", "full avg10=0.75 x"]
+    containers = ["@K\t" + CONTAINER % (number, number) for number in range(10)]
+    return [
+        "@G\t0, NVIDIA GB10, 87, 61, 42.13, 2411, 580.95.05\t@E",
+        *containers,
+        "@k\t0\t10\t@E",
+        "\t".join(["@F", f"{uptime} 1.0", *load, *memory, *nics, "@E"]),
+    ]
+
+
+def parsed(parser: FrameParser, uptime: float) -> Sample:
+    samples = [parser.feed(line, uptime, AT) for line in lines_of_a_spark(uptime)]
+    last = samples[-1]
+    assert last is not None
+    return replace(last, at=AT + timedelta(seconds=uptime))
+
+
+def microseconds(work: Callable[[int], object]) -> float:
+    began = time.process_time()
+    for number in range(ROUNDS):
+        work(number)
+    return (time.process_time() - began) / ROUNDS * 1e6
+
+
+def main() -> None:
+    parser, history = FrameParser("spark-1"), History(3600, 4000)
+    sample = parsed(parser, 0)
+    gpu, *listing, frame = lines_of_a_spark(1)
+
+    def second(number: int) -> None:
+        parser.feed(gpu, number, AT)
+        parser.feed(frame, number, AT)
+
+    def containers(number: int) -> None:
+        for line in listing:
+            parser.feed(line, number, AT)
+
+    for what, work in (
+        ("parse one second (GPU line, frame)", second),
+        ("parse a listing of ten containers", containers),
+        ("draw it for the bus", lambda _: sample.to_dict()),
+        ("keep it", lambda _: history.add(sample)),
+    ):
+        print(f"{what:36}{microseconds(work):8.1f} us")
+    tracemalloc.start()
+    history = History(3600, 4000)
+    for number in range(3600):
+        history.add(replace(sample, at=AT + timedelta(seconds=number)))
+    print(f"{'an hour of one host':36}{tracemalloc.get_traced_memory()[0] / 1e6:8.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
