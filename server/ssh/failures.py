@@ -67,7 +67,7 @@ def connect_failure(
     elif isinstance(error, OSError) and error.errno in _NO_ROUTE:
         message = f"There is no way to {where(target)}: {_plain(error)}."
         advice = "Check that the host is on and in the network (cable, VPN, address)."
-    elif isinstance(error, OSError):
+    elif isinstance(error, OSError) and not isinstance(error, ConnectionError):
         message = f"{where(target)} could not be reached: {_plain(error)}."
         advice = "Check the network between this machine and the host."
     else:

@@ -21,6 +21,7 @@ import asyncssh
 from server.base.clock import Clock
 from server.base.errors import HostUnreachable, SparkError, Unavailable
 from server.base.logs import get_logger
+from server.base.redact import one_line
 from server.ssh import failures
 from server.ssh.backoff import delay
 from server.ssh.failures import Failure
@@ -166,7 +167,7 @@ class Link:
         finally:
             self._connecting = None
         if isinstance(outcome, Live) and outcome.gone:
-            outcome = self._died_young()
+            outcome = self._died_young(outcome.client)
         if isinstance(outcome, Failure):
             self._note_failure(outcome)
             self._log.warning("ssh connect failed", host=self.target.name, reason=outcome.message)
@@ -231,13 +232,15 @@ class Link:
         if self.clock.monotonic() - live.born >= self.limits.stable_after:
             self._failures = 0
         elif not self._closed:
-            self._note_failure(self._died_young())
+            self._note_failure(self._died_young(client))
 
-    def _died_young(self) -> Failure:
+    def _died_young(self, client: _Client) -> Failure:
+        reason = one_line(client.reason, 200).rstrip(".") or "the host closed it"
         return Failure(
             HostUnreachable,
-            f"{failures.where(self.target)} closed the connection right after it was made.",
-            "Check the log of sshd on the host (`journalctl -u ssh`).",
+            f"The connection to {failures.where(self.target)} was lost soon after it was made: "
+            f"{reason}.",
+            "Check the network, and the log of sshd on the host (`journalctl -u ssh`).",
             self.target.name,
         )
 

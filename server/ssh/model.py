@@ -36,7 +36,9 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The bounds of the room, in seconds and bytes. `sessions` leaves one of sshd's default ten
-    (MaxSessions) free, so that a kill always finds a channel."""
+    (MaxSessions) free, so that a kill always finds a channel. `linger` is how long the output of an
+    ended command may be silent before it is given up; `belt` how much later than we the remote
+    `timeout` acts; a connection lost before `stable_after` counts as a failed attempt."""
 
     connect_timeout: float = 10.0
     keepalive_interval: float = 5.0
@@ -47,6 +49,7 @@ class Limits:
     line_cap: int = 64 * 1024
     stable_after: float = 5.0
     linger: float = 1.0
+    belt: float = 5.0
 
 
 class LinkStatus(StrEnum):

@@ -31,14 +31,18 @@ MAX_COMMAND = 128 * 1024 - 1
 _BARE = re.compile(r"[A-Za-z0-9_./:,+-][A-Za-z0-9_./:,+=@%-]*", re.ASCII)
 _IDENTITY = 'f(){ echo "@spark-control $$ ${20}";};read -r s </proc/$$/stat;f ${s##*) };'
 
+# Between the mark and `timeout` making its group there is only the process, hence the second kill.
+# `live`: somebody of the group $1 is there who is no zombie (in a container nobody may bury them).
 _KILL = (
-    'if read -r s <"/proc/$1/stat";then f(){ t=${20};};f ${s##*) };[ "$2" = "$t" ]||exit 0;fi;'
-    'kill -s TERM -- "-$1"||exit 0;'
-    "n=$(($3*20));"
-    'while [ $n -gt 0 ];do sleep 0.05;kill -s 0 -- "-$1"||exit 0;n=$((n-1));done;'
-    'kill -s KILL -- "-$1"||exit 0;'
-    'n=40;while [ $n -gt 0 ];do sleep 0.05;kill -s 0 -- "-$1"||exit 0;n=$((n-1));done;'
-    "exit 1"
+    "live(){ kill -s 0 -- -$1||return 1;"
+    "for p in /proc/[0-9]*/stat;do read -r s <$p||continue;s=${s##*) };"
+    "case $s in [ZX]*)continue;;esac;s=${s#* };s=${s#* };"
+    'case $s in "$1 "*)return 0;;esac;done;return 1;};'
+    "wait_gone(){ n=$2;while [ $n -gt 0 ];do live $1||exit 0;sleep 0.02;n=$((n-1));done;};"
+    "ticks(){ echo ${20};};"
+    'if read -r s </proc/$1/stat;then [ "$(ticks ${s##*) })" = "$2" ]||exit 0;fi;'
+    "kill -s TERM -- -$1||kill -s TERM $1||exit 0;wait_gone $1 $(($3*50));"
+    "kill -s KILL -- -$1||exit 0;wait_gone $1 100;exit 1"
 )
 
 

@@ -2,7 +2,8 @@
 
 Owns the script that writes what comes by stdin to a temporary file beside the target and renames
 it, and the trailer that proves that everything came. A lost link closes the remote stdin just as
-the end of the data does; only what ends with the trailer is renamed.
+the end of the data does; only what ends with the trailer is renamed. A signal comes more than once
+(from us, and passed on by `timeout`), so the second one is ignored while the first is obeyed.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator
@@ -15,9 +16,10 @@ RECEIVE = """\
 export LC_ALL=C
 umask 077
 case $1 in */*) d=${1%/*}/;; *) d=./;; esac
+t=
+trap 'trap "" HUP INT TERM PIPE; rm -f -- "$t"' EXIT
+trap 'trap "" HUP INT TERM PIPE; exit 1' HUP INT TERM PIPE
 t=$(mktemp -- "$d.spark-control.XXXXXXXX") || exit 1
-trap 'rm -f -- "$t"' EXIT
-trap 'exit 1' HUP INT TERM PIPE
 cat >"$t" || exit 1
 [ "$(tail -c "$4" -- "$t")" = "$3" ] || { echo 'the data broke off' >&2; exit 1; }
 truncate -s "-$4" -- "$t" && chmod "$2" -- "$t" && sync -- "$t" && mv -fT -- "$t" "$1" || exit 1

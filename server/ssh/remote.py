@@ -18,8 +18,6 @@ from server.ssh.quote import Stderr, wrap
 from server.ssh.receive import receive, trailed
 from server.ssh.session import Collected, Followed, Session
 
-# The remote `timeout` is the second belt: it acts only when we could not.
-_BELT = 5.0
 _START_SLACK = 5.0
 _CUT_OFF = 128 + 13  # as if by SIGPIPE
 
@@ -47,7 +45,10 @@ class RemoteShell:
         link = self._link()
         _refuse_endless(deadline)
         command = wrap(
-            argv, deadline + _BELT, stdin=stdin is not None, kill_grace=link.limits.kill_grace
+            argv,
+            deadline + link.limits.belt,
+            stdin=stdin is not None,
+            kill_grace=link.limits.kill_grace,
         )
         result = await _perform(link, argv, command, deadline, stdin)
         if check:
@@ -76,7 +77,7 @@ class RemoteShell:
         try:
             await _begin(link, session, command, link.limits.connect_timeout + _START_SLACK)
             await session.feed(stdin)
-            with _ending(session, lifetime + link.limits.kill_grace + _BELT):
+            with _ending(session, lifetime + link.limits.kill_grace + link.limits.belt):
                 yield RemoteStream(link, session, argv, lifetime)
         finally:
             await link.stop(session)
@@ -92,7 +93,9 @@ class RemoteShell:
         link = self._link()
         _refuse_endless(deadline)
         argv = receive(path, mode)
-        command = wrap(argv, deadline + _BELT, stdin=True, kill_grace=link.limits.kill_grace)
+        command = wrap(
+            argv, deadline + link.limits.belt, stdin=True, kill_grace=link.limits.kill_grace
+        )
         shown = ("put", path)
         result = await _perform(link, shown, command, deadline, trailed(data))
         if result.exit_status != 0:
