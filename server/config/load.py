@@ -17,7 +17,7 @@ from server.config import source
 from server.config.environ import Overlay, overlay
 from server.config.explain import explain
 from server.config.model import Settings, Where, disagreements
-from server.config.paths import DataDir
+from server.config.paths import DATABASE_URL, DataDir, database_url_problem
 from server.config.schema import field_at, takes_json
 
 FILE = "config.yaml"
@@ -64,6 +64,9 @@ def settle(raw: bytes, environ: Mapping[str, str]) -> Settings:
         for entry in error.errors(include_url=False):
             if entry["loc"]:  # the cross-check as a whole; its parts follow below
                 problems.add(*explain(entry))
+    url = environ.get(DATABASE_URL)
+    if url and (problem := database_url_problem(url)):
+        problems.add_variable(DATABASE_URL, problem)
     if parsed.data is not None:
         for where, what in disagreements(body):
             problems.add(where, what)
@@ -99,6 +102,9 @@ class _Problems:
             self._add_to_file(line, where, what)
         for text in above.problems:
             self._keep((1, 0), text)
+
+    def add_variable(self, name: str, what: str) -> None:
+        self._keep((1, 2), f"{name}: {what}")
 
     def add(self, where: Where, what: str) -> None:
         variable = self._above.name(where)

@@ -4,14 +4,17 @@ Owns the names. `prepare` makes the directories and proves that they can be writ
 or write what is in the files.
 """
 
+import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from server.base.errors import InvalidValue
+from filelock import FileLock, Timeout
+
+from server.base.errors import Conflict, InvalidValue
 from server.base.files import storage_errors
 
 DATABASE_URL = "SPARK_CONTROL_DATABASE_URL"
@@ -39,7 +42,19 @@ class DataDir:
         self.tmp = self.path / "tmp"
         overrides = environ.get(MODELS_OVERRIDES)
         self.overrides = Path(overrides) if overrides else self.path / "models.override.yaml"
-        self.database_url = _database_url(environ.get(DATABASE_URL), self.database)
+        self._database_url = environ.get(DATABASE_URL)
+
+    @property
+    def database_url(self) -> str:
+        """What `Database` is opened with. Raises `InvalidValue` for a URL that cannot be one."""
+        given = self._database_url
+        if not given:
+            return f"sqlite+aiosqlite:///{self.database}"
+        problem = database_url_problem(given)
+        if problem:
+            raise InvalidValue(f"{DATABASE_URL}: {problem}")
+        scheme, _, rest = given.partition("://")
+        return f"{_DRIVERS[scheme]}://{rest}"
 
     def prepare(self) -> None:
         """Make what is missing, for our user alone, and prove that a file can be written.
@@ -55,6 +70,26 @@ class DataDir:
                     directory.chmod(0o700)
         self.check()
 
+    @contextlib.contextmanager
+    def claim(self) -> Iterator[None]:
+        """Hold the directory for this process: two programs would both steer the same hosts.
+
+        Raises `Conflict` when another one holds it. The kernel ends the claim of a dead process.
+        """
+        lock = FileLock(self.path / "spark-control.lock", mode=0o600, thread_local=False)
+        with storage_errors("spark-control.lock"):
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise Conflict(
+                    f"Another Spark Control is running on the data directory {self.path.name}.",
+                    advice="Stop it first, or give this one a directory of its own with --data.",
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def check(self) -> None:
         """Raise the clear error when nothing could be saved now."""
         with (
@@ -65,14 +100,12 @@ class DataDir:
             probe.flush()
 
 
-def _database_url(given: str | None, file: Path) -> str:
-    if not given:
-        return f"sqlite+aiosqlite:///{file}"
+def database_url_problem(given: str) -> str | None:
+    """What is wrong with it, if anything. The value is not repeated: it may hold a password."""
     scheme, separator, rest = given.partition("://")
-    if not separator or scheme not in _DRIVERS:
-        # The value is not repeated: it may hold a password.
-        raise InvalidValue(
-            f"{DATABASE_URL}: must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///",
-            advice=f"Correct it, or remove it to use {file.name} in the data directory.",
-        )
-    return f"{_DRIVERS[scheme]}://{rest}"
+    if separator and rest and scheme in _DRIVERS:
+        return None
+    return (
+        "must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///: correct it, or remove it "
+        "to use the file in the data directory"
+    )

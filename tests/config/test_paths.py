@@ -1,11 +1,14 @@
 """The data directory is ours alone, proven writable, and a bad one is told in clear words."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from server.base.errors import InsufficientStorage, InvalidValue, Unavailable
+from server.base.errors import Conflict, InsufficientStorage, InvalidValue, Unavailable
+from server.config.load import ConfigError, load
 from server.config.paths import DataDir
 from tests.disks import disk
 
@@ -36,10 +39,48 @@ def test_the_environment_places_overrides_and_database_elsewhere(tmp_path: Path)
 
 
 def test_a_wrong_database_url_is_told_without_repeating_it(tmp_path: Path) -> None:
-    """It may hold a password."""
+    """It may hold a password. It is a mistake of the settings like any other."""
+    environ = {"SPARK_CONTROL_DATABASE_URL": "mysql://u:s3cret@h/d", "SPARK_CONTROL_X__Y": "1"}
     with pytest.raises(InvalidValue, match="SPARK_CONTROL_DATABASE_URL") as caught:
-        DataDir(tmp_path, {"SPARK_CONTROL_DATABASE_URL": "mysql://u:s3cret@h/d"})
+        _ = DataDir(tmp_path, environ).database_url
     assert "s3cret" not in caught.value.message
+    with pytest.raises(ConfigError, match="SPARK_CONTROL_DATABASE_URL: must begin") as config:
+        load(tmp_path, environ)
+    assert len(config.value.problems) == 2
+    assert "s3cret" not in config.value.message
+
+
+def test_a_data_directory_has_one_master(tmp_path: Path) -> None:
+    """A second program on the same directory is refused; after the first has ended it is not."""
+    data, same = DataDir(tmp_path), DataDir(tmp_path)
+    with data.claim():
+        with pytest.raises(Conflict, match="Another Spark Control") as caught, same.claim():
+            pass
+        assert caught.value.advice
+    with same.claim():
+        pass
+
+
+def test_the_claim_of_a_killed_process_ends_with_it(tmp_path: Path) -> None:
+    """A crash never keeps the next start out."""
+    code = (
+        "import sys, pathlib\n"
+        "from server.config.paths import DataDir\n"
+        "with DataDir(pathlib.Path(sys.argv[1])).claim():\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(Conflict), DataDir(tmp_path).claim():
+            pass
+        holder.kill()
+    with DataDir(tmp_path).claim():
+        pass
 
 
 def test_directories_are_made_for_us_alone(tmp_path: Path) -> None:
