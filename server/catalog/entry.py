@@ -20,6 +20,7 @@ from server.catalog.text import (
     bad_revision,
     bad_title,
     not_ascii,
+    plain,
     shown,
 )
 from server.config.model import HOST_NAME, IMAGE
@@ -44,7 +45,7 @@ class FieldProblem:
 
     @property
     def field(self) -> str:
-        return ".".join(str(part) for part in self.where)
+        return ".".join(plain(str(part)) for part in self.where)
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}" if self.where else self.message
@@ -72,7 +73,7 @@ def read_fields(raw: Mapping[str, Any], roots: Sequence[str]) -> tuple[Fields, l
             continue
         reader = _READERS.get(name)
         if reader is None:
-            problems.append(FieldProblem((shown(str(name)),), "is not a field of a model"))
+            problems.append(FieldProblem((name,), "is not a field of a model"))
             continue
         try:
             fields[name] = reader(value, roots)
@@ -135,7 +136,7 @@ def _source(value: object, roots: Sequence[str]) -> Source:
         raise _WrongError("must be {hf: org/name} or {path: /absolute/path}")
     for key in value:
         if key not in {"hf", "path", "revision"}:
-            raise _WrongError("is not known; use hf or path", shown(str(key)))
+            raise _WrongError("is not known; use hf or path", str(key))
     given = {key: item for key, item in value.items() if item is not None}
     hf, path, revision = given.get("hf"), given.get("path"), given.get("revision")
     if (hf is None) == (path is None):

@@ -7,7 +7,7 @@ shown on a page and in a command preview.
 import re
 from collections.abc import Mapping
 
-from server.catalog.text import shown, unseen
+from server.catalog.text import unseen
 
 NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,127}")
 MAX_VALUE = 4096
@@ -71,14 +71,14 @@ def check_env(env: object) -> tuple[dict[str, str], list[tuple[str, str]]]:
     problems: list[tuple[str, str]] = []
     for name, given in env.items():
         if not isinstance(name, str):
-            problems.append((shown(str(name)), "is not a variable name: put it in quotes"))
+            problems.append((str(name), "is not a variable name: put it in quotes"))
             continue
         if isinstance(given, bool) or not isinstance(given, str | int | float):
             problem: str | None = 'must be a text or a number (write "1" or "0" for yes and no)'
         else:
             problem = bad_name(name) or bad_value(str(given))
         if problem:
-            problems.append((name if NAME.fullmatch(name) else shown(name), problem))
+            problems.append((name, problem))
         else:
             clean[name] = str(given)
     return clean, problems

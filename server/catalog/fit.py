@@ -103,7 +103,7 @@ def fit(  # noqa: PLR0917 - the order is the sentence: this config, these weight
         kv_bytes_per_token=math.ceil(cache.rows + cache.windows) if cache else None,
         kv_bytes=kv,
         max_tokens=tokens,
-        lines=tuple(sheet.lines),
+        lines=tuple(f"{line[0].upper()}{line[1:]}." for line in sheet.lines),
         budget_bytes=budget,
         reserve_bytes=reserve,
     )
@@ -167,8 +167,8 @@ def _reserve(geometry: Geometry | None, knobs: Mapping[str, Any], sheet: _Sum) -
     hidden = (geometry.hidden if geometry else None) or 8192
     reserve = BASE_RESERVE + batch * hidden * BYTES_PER_ACTIVATION
     sheet.lines.append(
-        f"reserve for activations and CUDA graphs (estimate): {size(BASE_RESERVE)} + {batch} tokens "
-        f"x {hidden} x {BYTES_PER_ACTIVATION} B = {size(reserve)}"
+        f"reserve for activations and CUDA graphs (estimate): {size(BASE_RESERVE)} + {batch} "
+        f"tokens x {hidden} x {BYTES_PER_ACTIVATION} B = {size(reserve)}"
     )
     return reserve
 

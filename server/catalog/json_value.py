@@ -5,7 +5,6 @@ and values that could are refused; a draft model must be a Hugging Face reposito
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,7 +19,7 @@ _CODE_WORDS = words(
 )
 _CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "_name_or_path", "name_or_path", "code"})
 _MODEL_KEYS = frozenset({"model", "tokenizer", "draft_model"})
-_SAFE_KEYS = frozenset({"moe_backend", "attention_backend"})
+_SAFE_KEYS = frozenset({"moe_backend", "attention_backend", "pass_config"})
 
 
 def parse_json(value: object) -> tuple[str | None, str | None]:
@@ -70,8 +69,8 @@ def _problems(value: object, where: str, depth: int) -> Iterator[str]:
         problem = _bad_text(value)
         if problem:
             yield f"{where or 'value'} {problem}"
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield f"{where} must be a finite number"
+    elif isinstance(value, int | float) and not -(2**63) <= value < 2**64:
+        yield f"{where} must be a finite number of ordinary size"
     elif value is not None and not isinstance(value, bool | int | float):
         yield f"{where} must be a text, a number, true, false or null"
 

@@ -12,7 +12,7 @@ from server.catalog.extra_args import check_extra_args, read_flags
 from server.catalog.json_value import parse_json
 from server.catalog.knob_table import KNOBS, Knob
 from server.catalog.model import KnobValue
-from server.catalog.text import not_ascii, shown
+from server.catalog.text import not_ascii
 
 __all__ = ["KNOBS", "Knob", "check", "check_each", "check_extra_args", "disagreements", "to_args"]
 
@@ -37,7 +37,7 @@ def check_each(knobs: object) -> tuple[dict[str, KnobValue], list[KnobProblem]]:
     for name, given in knobs.items():
         knob = KNOBS.get(name) if isinstance(name, str) else None
         if knob is None:
-            problems.append((shown(str(name)), _unknown(str(name))))
+            problems.append((str(name), _unknown(str(name))))
         elif given is not None:
             value, found = _value(knob, given)
             problems += [(knob.name, text) for text in found]
@@ -84,7 +84,7 @@ def _number(knob: Knob, given: object) -> tuple[int | float | None, list[str]]:
     whole = knob.type == "int"
     if isinstance(given, bool) or not isinstance(given, int | float):
         return None, [f"must be a {'whole ' if whole else ''}number"]
-    if not math.isfinite(given) or (whole and given != int(given)):
+    if isinstance(given, float) and (not math.isfinite(given) or (whole and given % 1)):
         return None, [f"must be a {'whole' if whole else 'finite'} number"]
     low, high = knob.minimum or 0, knob.maximum or 0
     if not low <= given <= high:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from server.catalog.document import Document, RawEntry
 from server.catalog.entry import FieldProblem, Fields, assemble, lay_over, read_fields
 from server.catalog.model import Model, Origin, Problem
-from server.catalog.text import shown
+from server.catalog.text import plain
 
 PLAIN_FIELDS = (
     "name",
@@ -52,7 +52,8 @@ def read_drafts(
     problems = list(document.problems)
     for number, raw in enumerate(document.entries):
         fields, found = read_fields(raw.value, roots)
-        found += [FieldProblem(where, text) for where, text in raw.faults]
+        faults = [FieldProblem(where, text) for where, text in raw.faults]
+        found = [each for each in found if not _told(each, faults)] + faults
         if "id" not in raw.value:
             found.append(FieldProblem(("id",), "is required"))
         name = fields.get("id") or f"models[{number}]"
@@ -70,10 +71,15 @@ def read_drafts(
     return drafts, problems
 
 
+def _told(each: FieldProblem, faults: Sequence[FieldProblem]) -> bool:
+    """Whether it only follows from a fault in the text of the same field."""
+    return any(each.where[: len(fault.where)] == fault.where for fault in faults if fault.where)
+
+
 def problem_of(file: str, raw: RawEntry, name: str, each: FieldProblem) -> Problem:
     """A problem that names file, line, model and field."""
     line = raw.line_of(each.where)
-    return Problem(file, line, f"{shown(name)}: {each}", model=name, field=each.field)
+    return Problem(file, line, f"{plain(name)}: {each}", model=name, field=each.field)
 
 
 def build(

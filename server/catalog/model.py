@@ -110,7 +110,8 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """What was found of a model on one host. `None` means it could not be told.
+    """What was found of a model on one host. `None` means it could not be told; `found` is False
+    only when the model is certainly not there.
 
     `weight_bytes` sums the safetensors files (each counted once); `config` is the parsed
     `config.json`; `missing` names shards of the index that are absent or dangling, `truncated`

@@ -60,7 +60,7 @@ def read_report(lines: Iterable[str], host: str, model: Model) -> ModelFiles:
     """What is there of the model, and whether it is all there."""
     report = gather(lines)
     if report.one("end") is None:
-        return ModelFiles(host, False, None, reason=f"{host} did not finish the answer")
+        return ModelFiles(host, True, None, reason=f"{host} did not finish the answer")
     partial = report.all("partial")
     absent = report.one("absent")
     if absent is not None:
@@ -77,7 +77,7 @@ def read_report(lines: Iterable[str], host: str, model: Model) -> ModelFiles:
     complete, reason = _verdict(report, config, missing, truncated)
     return ModelFiles(
         host=host,
-        found=report.one("dir") is not None,
+        found=True,
         complete=complete,
         path=report.one("real"),
         weight_bytes=_weight_bytes(report),

@@ -13,6 +13,7 @@ ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 REPO_PART = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?")
 REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 
+_ORDINARY = re.compile(r"[A-Za-z0-9_.:/\[\]-]{1,80}")
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -23,8 +24,13 @@ def words(text: str) -> frozenset[str]:
 
 def shown(text: str, limit: int = 60) -> str:
     """The text as ASCII that cannot lie on a screen, shortened."""
-    plain = ascii(text)
-    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
+    safe = ascii(text)
+    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """A name as it is when it is an ordinary one, else so that it cannot lie on a screen."""
+    return text if _ORDINARY.fullmatch(text) else shown(text)
 
 
 def character(char: str) -> str:
