@@ -15,7 +15,7 @@ FIRST = 11
 SSH_PORT = 2222
 
 
-class NoAddress(RuntimeError):
+class NoAddressError(RuntimeError):
     """No block of loopback addresses could be bound."""
 
 
@@ -35,7 +35,7 @@ def free_port(addresses: Iterable[str], wanted: int, rng: random.Random) -> int:
     for port in (wanted, *(rng.randrange(20000, 30000) for _ in range(200))):
         if all(free(address, port) for address in every):
             return port
-    raise NoAddress(f"no port is free on {every[0]}")
+    raise NoAddressError(f"no port is free on {every[0]}")
 
 
 class Block:
@@ -75,7 +75,7 @@ def take_block(rng: random.Random, before: str | None = None) -> Block:
         block = Block(second, third)
         if block.take():
             return block
-    raise NoAddress("no block of loopback addresses is free: the simulator needs Linux")
+    raise NoAddressError("no block of loopback addresses is free: the simulator needs Linux")
 
 
 def places(block: Block, count: int, port: int) -> list[Place]:

@@ -25,7 +25,7 @@ BEAT_SECONDS = 0.25
 END_SECONDS = 5.0
 
 
-class AlreadyRunning(RuntimeError):
+class AlreadyRunningError(RuntimeError):
     """Another simulator holds the directory."""
 
 
@@ -157,6 +157,8 @@ class Cluster:
         if self._pid_file.exists():
             pid, ticks = (int(word) for word in self._pid_file.read_text().split())
             if procs.ticks(pid) == ticks and pid != os.getpid():
-                raise AlreadyRunning(f"a simulator (process {pid}) runs in {self.root} already")
+                raise AlreadyRunningError(
+                    f"a simulator (process {pid}) runs in {self.root} already"
+                )
             procs.sweep(self.root)
         write(self._pid_file, f"{os.getpid()} {procs.ticks(os.getpid())}\n")

@@ -11,8 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
-from server.sim.addresses import NoAddress
-from server.sim.cluster import AlreadyRunning, Cluster
+from server.sim.addresses import NoAddressError
+from server.sim.cluster import AlreadyRunningError, Cluster
 from server.sim.scenario import Scenario, ScenarioError
 
 
@@ -22,7 +22,7 @@ def run(hosts: int, directory: Path, load_seconds: float, fail: str) -> None:
     try:
         told = Scenario().changed({"load_seconds": load_seconds, "fail": fail})
         asyncio.run(_run(hosts, directory, told))
-    except (ScenarioError, ValueError, AlreadyRunning, NoAddress) as error:
+    except (ScenarioError, ValueError, AlreadyRunningError, NoAddressError) as error:
         raise SystemExit(f"spark-control sim: {error}") from error
     except OSError as error:
         raise SystemExit(f"spark-control sim: {error.strerror}: {error.filename}") from error

@@ -43,11 +43,14 @@ class Control:
         host = self._hosts.get(parts[1])
         if host is None:
             return _problem(404, f"no host is named {parts[1]!r}")
-        if len(parts) == 2:
+        return await self._host(request, host, *parts[2:])
+
+    async def _host(self, request: Request, host: SimHost, what: str = "") -> Response:
+        if not what:
             return Response.of(host.to_dict())
-        if parts[2] == "scenario":
+        if what == "scenario":
             return self._scenario(request, host)
-        return await self._act(request, host, parts[2])
+        return await self._act(request, host, what)
 
     def _scenario(self, request: Request, host: SimHost) -> Response:
         if request.method == "GET":

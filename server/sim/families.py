@@ -7,9 +7,9 @@ import re
 from typing import Any
 
 
-def _dense(  # one line per family below
-    architecture: str, kind: str, layers: int, hidden: int, heads: int, kv: int, context: int
-) -> dict[str, Any]:
+def _dense(architecture: str, kind: str, *sizes: int) -> dict[str, Any]:
+    """`sizes` are layers, hidden size, heads, key-value heads, context."""
+    layers, hidden, heads, kv, context = sizes
     return {
         "architectures": [architecture],
         "model_type": kind,

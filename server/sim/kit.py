@@ -31,12 +31,20 @@ PYTHON_SHIMS = {
 }
 LAUNCHER = "server.sim.launcher.main"
 
-NET_DEV = """Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
-    lo:  918273    4100    0    0    0     0          0         0   918273    4100    0    0    0     0       0          0
-enP7s7: {rx:>10}  190000    0    0    0     0          0         0 {tx:>10}  120000    0    0    0     0       0          0
-enp1s0f1np1: 88123456  90000   0    0    0     0          0         0 77123456   80000    0    0    0     0       0          0
-"""
+NET_HEAD = (
+    "Inter-|   Receive                                                |  Transmit\n"
+    " face |bytes    packets errs drop fifo frame compressed multicast"
+    "|bytes    packets errs drop fifo colls carrier compressed\n"
+)
+
+
+def net_dev(received: int, sent: int) -> str:
+    """/proc/net/dev of a Spark: loopback, the LAN, one port of the fast link."""
+    rows = {"lo": (918273, 918273), "enP7s7": (received, sent), "enp1s0f1np1": (88123456, 77123456)}
+    return NET_HEAD + "".join(
+        f"{name:>6}: {rx} {rx // 900} 0 0 0 0 0 0 {tx} {tx // 900} 0 0 0 0 0 0\n"
+        for name, (rx, tx) in rows.items()
+    )
 
 
 def interpreter() -> str:
@@ -49,7 +57,8 @@ def python_shim(host: Path | None, module: str) -> str:
     root = str(Path(server.__file__).resolve().parent.parent)
     place = f"os.environ['SIM_HOST'] = {str(host)!r}\n" if host else ""
     body = (
-        "import os, sys\n"
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: os._exit(143))  # from the first moment\n"
         f"sys.path.append({root!r})\n{place}"
         f"from {module} import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
@@ -93,7 +102,7 @@ def install(host: HostDir, address: str) -> None:
         link.symlink_to(interpreter())
     write(host.state / "address", f"{address}\n")
     write(host.link, "up\n")
-    write(host.proc / "net/dev", NET_DEV.format(rx=1203498765, tx=998123456))
+    write(host.proc / "net/dev", net_dev(1203498765, 998123456))
 
 
 def apply(host: HostDir, told: Scenario) -> None:

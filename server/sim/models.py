@@ -14,7 +14,7 @@ from typing import Any
 
 from server.sim.families import config_for
 
-WORDS = (
+VOCABULARY = (
     "a about above across after again all also always an and answer any are as at away back be "
     "because been before begin below between bird both bread bridge bright build but by call can "
     "carry clear cloud cluster cold come copper could count cover cross dark day deep do does door "
@@ -33,7 +33,7 @@ WORDS = (
     "through time to together too tree true turn under until up us use valley very voice walk wall "
     "warm watch water way we well west what when where which while white who why wide wind window "
     "winter with without wood word work would write year yes yet you young"
-).split()
+)
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -44,7 +44,9 @@ CHAT_TEMPLATE = (
 def tokenizer() -> dict[str, Any]:
     """A valid `tokenizer.json`: whole words, punctuation, and the special tokens of ChatML."""
     special = ("<unk>", "<|endoftext|>", "<|im_start|>", "<|im_end|>")
-    vocabulary = {token: at for at, token in enumerate((*special, ".", ",", "?", "!", *WORDS))}
+    vocabulary = {
+        token: at for at, token in enumerate((*special, ".", ",", "?", "!", *VOCABULARY.split()))
+    }
     return {
         "version": "1.0",
         "truncation": None,

@@ -50,7 +50,7 @@ class Scenario:
     extra_memory_bytes: int = 0
 
     def changed(self, changes: Mapping[str, Any]) -> "Scenario":
-        """The same scenario with `changes` taken over, or ScenarioError naming all that is wrong."""
+        """The scenario with `changes` taken over, or ScenarioError naming all that is wrong."""
         problems: list[str] = []
         taken: dict[str, Any] = {}
         defaults = {field.name: field.default for field in fields(Scenario)}

@@ -69,6 +69,10 @@ class Service:
         if request.path == "/v1/models":
             row = {"id": f"simulated-{self._name}", "object": "model", "owned_by": "simulated"}
             return Response.of({"object": "list", "data": [row]})
+        return self._work(request)
+
+    def _work(self, request: Request) -> Response:
+        """What the kind is for."""
         if self._kind == "embeddings" and request.path == "/v1/embeddings":
             return Response.of(embeddings(request.json()))
         if self._kind == "asr" and request.path == "/v1/audio/transcriptions":

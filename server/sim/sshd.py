@@ -1,8 +1,8 @@
 """The SSH server of one simulated host, on asyncssh.
 
-Owns authentication by the one key and the start of commands through `sh -c`, each in a session of
-its own. Refuses passwords, forwarding and PTYs, and, like a real sshd, never kills a process because
-its channel closed.
+Owns authentication by the one key and the start of commands through `sh -c`, each in a session
+of its own. Refuses passwords, forwarding and PTYs, and, like a real sshd, never kills a process
+because its channel closed.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""`docker` on a simulated host: sends its argv and open files to the host's daemon, prints the answer.
+"""`docker` on a simulated host: sends argv and open files to the daemon, prints the answer.
 
 Owns docker's words when the daemon cannot be reached, and reading of logs. Standard library only.
 """
@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
-from server.sim.docker.words import Wrong, parse
+from server.sim.docker.words import DockerError, parse
 from server.sim.layout import HostDir
 
 POLL_SECONDS = 0.04
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
         return 127
     try:
         name = parse(argv).name
-    except Wrong as problem:
+    except DockerError as problem:
         sys.stderr.write(problem.text)
         return problem.code
     if told in ("denied", "down"):

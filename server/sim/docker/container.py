@@ -51,7 +51,7 @@ class Recipe:
         return whole[1:] if whole[:1] == (NVIDIA_ENTRYPOINT,) else whole
 
 
-class NotExecutable(Exception):
+class NotExecutableError(Exception):
     """The program is not there. The message is runc's."""
 
     def __init__(self, program: str) -> None:
@@ -115,7 +115,7 @@ class Container:
         }
 
     def resolve(self, argv: tuple[str, ...]) -> list[str]:
-        """The program inside -> the file that runs. Raises NotExecutable."""
+        """The program inside -> the file that runs. Raises NotExecutableError."""
         program = argv[0] if argv else ""
         name = Path(program).name
         if "/" in program and not (self.host.container_bin / name).exists():
@@ -123,7 +123,7 @@ class Container:
         else:
             found = shutil.which(name, path=f"{self.host.container_bin}:/usr/bin:/bin")
         if not program or found is None:
-            raise NotExecutable(program)
+            raise NotExecutableError(program)
         main = f"/proc/{self.pid}/fd/"
         return [found, *(word.replace("/proc/1/fd/", main) for word in argv[1:])]
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from server.sim import memory, procs
 from server.sim.docker import images, recipe, show
-from server.sim.docker.container import Container, NotExecutable, Recipe
+from server.sim.docker.container import Container, NotExecutableError, Recipe
 from server.sim.docker.images import Images
 from server.sim.docker.template import fill
-from server.sim.docker.words import Command, Wrong, parse
+from server.sim.docker.words import Command, DockerError, parse
 from server.sim.layout import HostDir
 from server.sim.reaper import Reaper, spawn
 
@@ -58,8 +58,8 @@ class Answer:
     container: Container | None = None
 
 
-def missing(name: str) -> Wrong:
-    return Wrong(f"Error response from daemon: No such container: {name}\n")
+def missing(name: str) -> DockerError:
+    return DockerError(f"Error response from daemon: No such container: {name}\n")
 
 
 class Daemon:
@@ -73,7 +73,7 @@ class Daemon:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, call: Call) -> Answer:
-        """Run one client command. Raises Wrong."""
+        """Run one client command. Raises DockerError."""
         command = parse(call.argv)
         if command.name != "exec":
             call.release()
@@ -101,7 +101,7 @@ class Daemon:
         return await handlers[command.name](command, call)
 
     def find(self, name: str) -> Container:
-        """By name, id, or a prefix of the id. Raises Wrong."""
+        """By name, id, or a prefix of the id. Raises DockerError."""
         for container in self.containers.values():
             if container.recipe.name == name.removeprefix("/"):
                 return container
@@ -111,7 +111,7 @@ class Daemon:
         return found[0]
 
     def add(self, made: Recipe) -> Container:
-        """Take the name and make the container. Raises Wrong on a conflict."""
+        """Take the name and make the container. Raises DockerError on a conflict."""
         for other in self.containers.values():
             if other.recipe.name == made.name:
                 raise recipe.refused(
@@ -172,21 +172,23 @@ class Daemon:
             raise recipe.refused(
                 "failed to mkdir /var/lib/docker/overlay2/simulated: no space left on device"
             )
-        made = recipe.build(command, image, name, call.environ, call.cwd, self.host)
+        made = recipe.build(
+            command, image, name, environ=call.environ, cwd=call.cwd, host=self.host
+        )
         container = self.add(made)
         await asyncio.sleep(self.host.scenario.start_delay)
         if container.id not in self.containers:
             raise missing(name)
         try:
             self.launch(container)
-        except NotExecutable as error:
+        except NotExecutableError as error:
             raise self._not_started(container, error) from None
         if "detach" in command.flags:
             return Answer(out=f"{container.id}\n")
         follow = {"log": str(container.log), "tail": None, "timestamps": False, "exit": True}
         return Answer(follow=follow, container=container)
 
-    def _not_started(self, container: Container, error: NotExecutable) -> Wrong:
+    def _not_started(self, container: Container, error: NotExecutableError) -> DockerError:
         container.status, container.exit_code = "created", 127
         if container.recipe.auto_remove:
             self._remove(container)
@@ -202,7 +204,7 @@ class Daemon:
         if found:
             return found
         if not self.images.pullable(name):
-            raise Wrong(
+            raise DockerError(
                 f"Unable to find image '{images.full(name)}' locally\ndocker: Error response from "
                 f"daemon: pull access denied for {name.partition(':')[0]}, repository does not "
                 f"exist or may require 'docker login'\n{recipe.SEE_HELP}",
@@ -219,12 +221,14 @@ class Daemon:
     async def _exec(self, command: Command, call: Call) -> Answer:
         container = self.find(command.words[0])
         if not container.running:
-            raise Wrong(f"Error response from daemon: container {container.id} is not running\n")
+            raise DockerError(
+                f"Error response from daemon: container {container.id} is not running\n"
+            )
         try:
             argv = container.resolve(command.words[1:])
-        except NotExecutable as error:
-            text = f"OCI runtime exec failed: exec failed: unable to start container process: {error}\n"
-            return Answer(out=text, code=127)
+        except NotExecutableError as error:
+            text = "OCI runtime exec failed: exec failed: unable to start container process"
+            return Answer(out=f"{text}: {error}\n", code=127)
         extra = dict(item.partition("=")[::2] for item in command.values.get("env", ()))
         detached = "detach" in command.flags
         source = call.files[0] if "interactive" in command.flags else None
@@ -251,7 +255,7 @@ class Daemon:
         for name in command.words:
             try:
                 found.append(show.inspect(self.find(name)))
-            except Wrong:
+            except DockerError:
                 image = self.images.find(name)
                 if image and command.value("type") != "container":
                     found.append(self.images.describe(image))
@@ -277,10 +281,10 @@ class Daemon:
     async def _each(self, command: Command, act: Callable[[Container], Awaitable[None]]) -> Answer:
         """Act on every named container at once; print the names that worked."""
 
-        async def one(name: str) -> Wrong | None:
+        async def one(name: str) -> DockerError | None:
             try:
                 await act(self.find(name))
-            except Wrong as problem:
+            except DockerError as problem:
                 return problem
             return None
 
@@ -318,7 +322,7 @@ class Daemon:
 
         async def act(container: Container) -> None:
             if not container.running:
-                raise Wrong(
+                raise DockerError(
                     f"Error response from daemon: cannot kill container: {container.recipe.name}: "
                     f"container {container.id} is not running\n"
                 )
@@ -331,7 +335,7 @@ class Daemon:
 
         async def act(container: Container) -> None:
             if container.running and not force:
-                raise Wrong(
+                raise DockerError(
                     f'Error response from daemon: cannot remove container "{container.recipe.name}"'
                     ": container is running: stop the container before removing or force remove\n"
                 )
@@ -352,7 +356,9 @@ class Daemon:
     async def _top(self, command: Command, _: Call) -> Answer:
         container = self.find(command.words[0])
         if not container.running:
-            raise Wrong(f"Error response from daemon: container {container.id} is not running\n")
+            raise DockerError(
+                f"Error response from daemon: container {container.id} is not running\n"
+            )
         rows = list(self._processes(container))
         if any("pid" in word for word in command.words[1:]):
             lines = ["PID                 COMMAND"]
@@ -373,7 +379,7 @@ class Daemon:
     async def _pull(self, command: Command, _: Call) -> Answer:
         name = command.words[0]
         if not self.images.pullable(name):
-            raise Wrong(
+            raise DockerError(
                 f"Error response from daemon: pull access denied for {name.partition(':')[0]}, "
                 "repository does not exist or may require 'docker login'\n"
             )
@@ -381,14 +387,15 @@ class Daemon:
         full = images.full(name)
         tag = full.rpartition(":")[2]
         return Answer(
-            out=f"{tag}: Pulling from {name.partition(':')[0]}\nDigest: {images.ident(full + '-digest')}\n"
+            out=f"{tag}: Pulling from {name.partition(':')[0]}\n"
+            f"Digest: {images.ident(full + '-digest')}\n"
             f"Status: Downloaded newer image for {full}\n{full}\n"
         )
 
     async def _images(self, command: Command, _: Call) -> Answer:
         rows = []
         for name in self.images.names:
-            repository, _, tag = name.rpartition(":")
+            repository, tag = name.rsplit(":", 1)
             whole = images.ident(name)
             rows.append(
                 {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from server.sim.docker.daemon import Answer, Call, Daemon, encode
-from server.sim.docker.words import Wrong
+from server.sim.docker.words import DockerError
 
 HEAD = struct.Struct("!I")
 
@@ -90,7 +90,7 @@ class DockerSocket:
         )
         try:
             return await self._daemon.call(call)
-        except Wrong as problem:
+        except DockerError as problem:
             return Answer(err=problem.text, code=problem.code)
 
     async def _receive(self, client: socket.socket) -> tuple[dict[str, Any], list[int]]:

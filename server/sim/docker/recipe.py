@@ -10,22 +10,28 @@ from pathlib import Path
 
 from server.sim.docker import images
 from server.sim.docker.container import Recipe
-from server.sim.docker.words import Command, Wrong
+from server.sim.docker.words import Command, DockerError
 from server.sim.layout import HostDir
 
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 SEE_HELP = "\nRun 'docker run --help' for more information\n"
 
 
-def refused(text: str, code: int = 125) -> Wrong:
+def refused(text: str, code: int = 125) -> DockerError:
     """An answer of the daemon to `run`."""
-    return Wrong(f"docker: Error response from daemon: {text}\n{SEE_HELP}", code)
+    return DockerError(f"docker: Error response from daemon: {text}\n{SEE_HELP}", code)
 
 
 def build(
-    command: Command, image: str, name: str, environ: Mapping[str, str], cwd: Path, host: HostDir
+    command: Command,
+    image: str,
+    name: str,
+    *,
+    environ: Mapping[str, str],
+    cwd: Path,
+    host: HostDir,
 ) -> Recipe:
-    """Raises Wrong."""
+    """Raises DockerError."""
     if not NAME.fullmatch(name):
         raise refused(
             f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed."
@@ -65,7 +71,7 @@ def _variables(command: Command, environ: Mapping[str, str], cwd: Path) -> dict[
         try:
             text = (cwd / name).read_text()
         except FileNotFoundError:
-            raise Wrong(
+            raise DockerError(
                 f"docker: open {name}: no such file or directory\n{SEE_HELP}", 125
             ) from None
         lines = (line.strip() for line in text.splitlines())

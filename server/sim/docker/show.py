@@ -10,7 +10,7 @@ from typing import Any
 
 from server.sim.docker.container import NEVER, Container
 from server.sim.docker.template import fill
-from server.sim.docker.words import Command, Wrong
+from server.sim.docker.words import Command, DockerError
 
 
 def inspect(container: Container) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _matches(container: Container, key: str, value: str, command: Command) -> bo
         "ancestor": recipe.image in (value, f"{value}:latest"),
     }
     if key not in tests:
-        raise Wrong(f"Error response from daemon: invalid filter '{key}'\n")
+        raise DockerError(f"Error response from daemon: invalid filter '{key}'\n")
     return tests[key]
 
 

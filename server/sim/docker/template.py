@@ -1,13 +1,13 @@
 """The small part of Go templates that docker's --format is used with: fields and `json`.
 
-Pure. Owns `{{.A.B}}`, `{{json .A}}` and `{{index .A 0}}`; refuses pipelines, with docker's own error.
+Pure. Owns `{{.A.B}}`, `{{json .A}}` and `{{index .A 0}}`; refuses pipelines in docker's words.
 """
 
 import json
 import re
 from typing import Any
 
-from server.sim.docker.words import Wrong
+from server.sim.docker.words import DockerError
 
 ACTION = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 INDEX = re.compile(r"index\s+(\.\S*)\s+(\S+)")
@@ -28,13 +28,13 @@ def _action(action: str, value: Any) -> str:
         try:
             return _shown(inner[int(key)] if isinstance(inner, list) else inner.get(key, ""))
         except IndexError:
-            raise Wrong(
+            raise DockerError(
                 f"template parsing error: error calling index: index out of range: {key}\n"
             ) from None
     if action.startswith("."):
         return _shown(_field(action, value))
-    raise Wrong(
-        f'template parsing error: template: :1: function "{action.split()[0]}" not defined\n'
+    raise DockerError(
+        f'template parsing error: template: :1: function "{action.partition(" ")[0]}" not defined\n'
     )
 
 
@@ -43,7 +43,7 @@ def _field(path: str, value: Any) -> Any:
         if not part:
             continue
         if not isinstance(value, dict) or part not in value:
-            raise Wrong(
+            raise DockerError(
                 f'template parsing error: template: :1:2: executing "" at <{path}>: map has no '
                 f'entry for key "{part}"\n'
             )

@@ -6,49 +6,55 @@ Pure. Owns parsing of `docker …` argv into values; refuses options that docker
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-RUN_FLAGS = frozenset(
-    "detach rm privileged interactive tty init read-only no-healthcheck publish-all oom-kill-disable "
-    "quiet sig-proxy disable-content-trust".split()
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+RUN_FLAGS = _names(
+    "detach rm privileged interactive tty init read-only no-healthcheck publish-all "
+    "oom-kill-disable quiet sig-proxy disable-content-trust"
 )
-RUN_VALUES = frozenset(
-    "name network net gpus ipc shm-size ulimit env env-file volume mount entrypoint label label-file "
-    "publish restart memory memory-swap memory-reservation pids-limit cap-add cap-drop security-opt "
-    "device user workdir hostname log-opt log-driver pull stop-timeout stop-signal cidfile runtime "
-    "oom-score-adj cgroupns pid tmpfs add-host group-add cpus cpuset-cpus platform health-cmd "
+RUN_VALUES = _names(
+    "name network net gpus ipc shm-size ulimit env env-file volume mount entrypoint label "
+    "label-file publish restart memory memory-swap memory-reservation pids-limit cap-add cap-drop "
+    "security-opt device user workdir hostname log-opt log-driver pull stop-timeout stop-signal "
+    "cidfile runtime oom-score-adj cgroupns pid tmpfs add-host group-add cpus cpuset-cpus "
+    "platform health-cmd "
     "health-interval health-retries health-timeout health-start-period dns expose volumes-from "
     "annotation cgroup-parent cpu-shares device-cgroup-rule domainname ip link mac-address sysctl "
-    "userns uts".split()
+    "userns uts"
 )
 
 TABLES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "run": (RUN_FLAGS, RUN_VALUES),
     "ps": (
-        frozenset("all no-trunc quiet latest size".split()),
-        frozenset("filter format last".split()),
+        _names("all no-trunc quiet latest size"),
+        _names("filter format last"),
     ),
     "inspect": (frozenset({"size"}), frozenset({"format", "type"})),
-    "logs": (frozenset("follow timestamps details".split()), frozenset("tail since until".split())),
-    "stop": (frozenset(), frozenset("time timeout signal".split())),
-    "restart": (frozenset(), frozenset("time timeout signal".split())),
-    "start": (frozenset("attach interactive".split()), frozenset()),
+    "logs": (_names("follow timestamps details"), _names("tail since until")),
+    "stop": (frozenset(), _names("time timeout signal")),
+    "restart": (frozenset(), _names("time timeout signal")),
+    "start": (_names("attach interactive"), frozenset()),
     "kill": (frozenset(), frozenset({"signal"})),
-    "rm": (frozenset("force volumes link".split()), frozenset()),
+    "rm": (_names("force volumes link"), frozenset()),
     "wait": (frozenset(), frozenset()),
     "exec": (
-        frozenset("detach interactive tty privileged".split()),
-        frozenset("env env-file user workdir".split()),
+        _names("detach interactive tty privileged"),
+        _names("env env-file user workdir"),
     ),
     "top": (frozenset(), frozenset()),
-    "pull": (frozenset("quiet all-tags".split()), frozenset({"platform"})),
+    "pull": (_names("quiet all-tags"), frozenset({"platform"})),
     "images": (
-        frozenset("all no-trunc quiet digests".split()),
-        frozenset("filter format".split()),
+        _names("all no-trunc quiet digests"),
+        _names("filter format"),
     ),
     "image inspect": (frozenset(), frozenset({"format", "platform"})),
-    "rmi": (frozenset("force no-prune".split()), frozenset()),
+    "rmi": (_names("force no-prune"), frozenset()),
     "version": (frozenset(), frozenset({"format"})),
     "info": (frozenset(), frozenset({"format"})),
-    "stats": (frozenset("all no-stream no-trunc".split()), frozenset({"format"})),
+    "stats": (_names("all no-stream no-trunc"), frozenset({"format"})),
 }
 
 SHORT: Mapping[str, str] = {
@@ -97,7 +103,7 @@ NESTED_IMAGES: Mapping[str, str] = {
 }
 
 
-class Wrong(Exception):
+class DockerError(Exception):
     """What the docker client writes to stderr, and its exit code."""
 
     def __init__(self, text: str, code: int = 1) -> None:
@@ -124,12 +130,12 @@ class Command:
 
 
 def parse(argv: Sequence[str]) -> Command:
-    """`docker` argv without the program name. Raises Wrong."""
+    """`docker` argv without the program name. Raises DockerError."""
     words = list(argv)
     while words and words[0] in ("-D", "--debug"):
         words.pop(0)
     if not words:
-        raise Wrong("Usage:  docker [OPTIONS] COMMAND\n", 0)
+        raise DockerError("Usage:  docker [OPTIONS] COMMAND\n", 0)
     if words[0] in ("--version", "-v"):
         words[0] = "version"
     name = words.pop(0)
@@ -137,7 +143,7 @@ def parse(argv: Sequence[str]) -> Command:
         joined = f"{name} {words.pop(0)}"
         name = NESTED.get(joined) or NESTED_IMAGES.get(joined) or joined.removeprefix("container ")
     if name not in TABLES:
-        raise Wrong(
+        raise DockerError(
             f"docker: unknown command: docker {name}\n\nRun 'docker --help' for more information\n"
         )
     return _options(name, words)
@@ -168,16 +174,16 @@ def _options(name: str, words: list[str]) -> Command:
     return Command(name, frozenset(flags), {k: tuple(v) for k, v in values.items()}, tuple(rest))
 
 
-def _too_few(name: str, least: int) -> Wrong:
+def _too_few(name: str, least: int) -> DockerError:
     plural = "argument" if least == 1 else "arguments"
-    return Wrong(
+    return DockerError(
         f"docker: 'docker {name}' requires at least {least} {plural}\n\n"
         f"Usage:  docker {name} [OPTIONS] …\n\nSee 'docker {name} --help' for more information\n"
     )
 
 
-def _unknown(name: str, what: str) -> Wrong:
-    return Wrong(
+def _unknown(name: str, what: str) -> DockerError:
+    return DockerError(
         f"unknown {what}\n\nUsage:  docker {name} [OPTIONS] …\n\n"
         f"Run 'docker {name} --help' for more information\n",
         125,
@@ -217,5 +223,5 @@ def _cluster(
 def _next(key: str, words: list[str]) -> str:
     if not words:
         dashes = "-" if len(key) == 1 else "--"
-        raise Wrong(f"flag needs an argument: {dashes}{key}\n", 125)
+        raise DockerError(f"flag needs an argument: {dashes}{key}\n", 125)
     return words.pop(0)

@@ -58,7 +58,7 @@ class Plan:
     usage_at_end: bool
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """Answered with an error in vLLM's shape."""
 
     def __init__(self, status: int, message: str, kind: str, param: str | None = None) -> None:
@@ -85,7 +85,7 @@ class Api:
     async def __call__(self, request: Request) -> Response:
         try:
             return await self._route(request)
-        except Refused as refusal:
+        except ApiError as refusal:
             return refusal.response
 
     async def _route(self, request: Request) -> Response:
@@ -106,24 +106,24 @@ class Api:
             self._authorise(request)
         if request.path in gets:
             if request.method not in ("GET", "HEAD"):
-                raise Refused(405, "Method Not Allowed", "MethodNotAllowed")
+                raise ApiError(405, "Method Not Allowed", "MethodNotAllowed")
             return gets[request.path]()
         if request.path in posts:
             if request.method != "POST":
-                raise Refused(405, "Method Not Allowed", "MethodNotAllowed")
+                raise ApiError(405, "Method Not Allowed", "MethodNotAllowed")
             return await posts[request.path](request)
-        raise Refused(404, "Not Found", "NotFoundError")
+        raise ApiError(404, "Not Found", "NotFoundError")
 
     def _authorise(self, request: Request) -> None:
         keys = self._served.api_keys
         if keys and request.headers.get("authorization", "") not in {f"Bearer {k}" for k in keys}:
-            raise Refused(401, "Unauthorized", "Unauthorized")
+            raise ApiError(401, "Unauthorized", "Unauthorized")
 
     def _health(self) -> Response:
         return Response(503 if self.dead else 200)
 
     def _models(self) -> Response:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "id": name,
                 "object": "model",
@@ -188,7 +188,7 @@ class Api:
         told = self._scenario()
         plan = self._plan(body, told, chat=request.path.endswith("/chat/completions"))
         if self.dead or told.answer == "error":
-            raise Refused(
+            raise ApiError(
                 500,
                 "EngineCore encountered an issue. See stack trace (above) for the root cause.",
                 "InternalServerError",
@@ -207,11 +207,11 @@ class Api:
         served = self._served
         model = body.get("model") or served.names[0]
         if model not in served.names:
-            raise Refused(404, f"The model `{model}` does not exist.", "NotFoundError", "model")
+            raise ApiError(404, f"The model `{model}` does not exist.", "NotFoundError", "model")
         prompt = _conversation(body.get("messages")) if chat else _prompt(body.get("prompt"))
         count = len(words.tokens(prompt)) + (4 if chat else 0)
         if count >= served.max_model_len:
-            raise Refused(
+            raise ApiError(
                 400,
                 f"This model's maximum context length is {served.max_model_len} tokens. However, "
                 f"your request has {count} input tokens. Please reduce the length of the input "
@@ -221,7 +221,7 @@ class Api:
             )
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         if limit is not None and (not isinstance(limit, int) or limit < 1):
-            raise Refused(400, f"max_tokens must be at least 1, got {limit}.", "BadRequestError")
+            raise ApiError(400, f"max_tokens must be at least 1, got {limit}.", "BadRequestError")
         natural = words.natural_length(prompt)
         room = min(limit or natural, natural, served.max_model_len - count)
         text = words.answer(model, prompt, served.directory.vocabulary, int(body.get("seed") or 0))
@@ -273,11 +273,11 @@ def _object(request: Request) -> dict[str, Any]:
     try:
         body = request.json()
     except ValueError as error:
-        raise Refused(
+        raise ApiError(
             400, f"There was an error parsing the body: {error}", "BadRequestError"
         ) from None
     if not isinstance(body, dict):
-        raise Refused(400, "The body must be a JSON object.", "BadRequestError")
+        raise ApiError(400, "The body must be a JSON object.", "BadRequestError")
     return body
 
 
@@ -286,16 +286,16 @@ def _prompt(prompt: object) -> str:
         return prompt
     if isinstance(prompt, list) and prompt:
         return " ".join(str(part) for part in prompt)
-    raise Refused(400, "prompt: Field required", "BadRequestError", "prompt")
+    raise ApiError(400, "prompt: Field required", "BadRequestError", "prompt")
 
 
 def _conversation(messages: object) -> str:
     if not isinstance(messages, list) or not messages:
-        raise Refused(400, "messages: Field required", "BadRequestError", "messages")
+        raise ApiError(400, "messages: Field required", "BadRequestError", "messages")
     lines = []
     for message in messages:
         if not isinstance(message, dict) or "role" not in message:
-            raise Refused(
+            raise ApiError(
                 400, "messages: every message needs a role", "BadRequestError", "messages"
             )
         content = message.get("content")

@@ -5,6 +5,7 @@ one would: free memory, KV cache, world size, context length. Refuses HTTP.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -203,7 +204,8 @@ class Loader:
         if told.fail in ("oom", "oom-killed"):
             self._hold(self._total)
             if told.fail == "oom-killed":
-                raise KilledBySystem
+                (self._host.state / f"oom-{os.getpid()}").touch()
+                raise KilledBySystemError
             raise LoadError(
                 "torch.OutOfMemoryError",
                 f"CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of "
@@ -213,7 +215,8 @@ class Loader:
 
     async def _compile(self) -> None:
         self._log.core(
-            "Using cache directory: /root/.cache/vllm/torch_compile_cache/simulated/rank_0_0/backbone for vLLM's torch.compile",
+            "Using cache directory: /root/.cache/vllm/torch_compile_cache/simulated/rank_0_0 "
+            "for vLLM's torch.compile",
             where="backends.py:548",
         )
         await self._pause("compile", 2)
@@ -266,7 +269,8 @@ class Loader:
             await self._pause("graphs", steps)
             at = CAPTURE_SIZES * done // steps
             self._log.raw(
-                f"{name}: {100 * at // CAPTURE_SIZES:3d}%|{'█' * (2 * done):<10}| {at}/{CAPTURE_SIZES} [00:01<00:00, 20.10it/s]"
+                f"{name}: {100 * at // CAPTURE_SIZES:3d}%|{'█' * (2 * done):<10}| "
+                f"{at}/{CAPTURE_SIZES} [00:01<00:00, 20.10it/s]"
             )
         self._log.core(
             "Graph capturing finished in 6 secs, took 0.61 GiB", where="gpu_model_runner.py:3876"
@@ -278,5 +282,5 @@ class Loader:
         )
 
 
-class KilledBySystem(Exception):
+class KilledBySystemError(Exception):
     """The kernel's OOM killer takes the process: no last word."""

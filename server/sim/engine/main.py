@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,9 @@ from server.sim import memory
 from server.sim.engine import hub, load
 from server.sim.engine.api import VERSION, Api, Served
 from server.sim.engine.directory import LoadError, ModelDirectory, open_directory
-from server.sim.engine.server import HttpServer
-from server.sim.engine.load import Demand, KilledBySystem, Loader, Log
+from server.sim.engine.load import Demand, KilledBySystemError, Loader, Log
 from server.sim.engine.options import Options, UsageError, parse
+from server.sim.engine.server import HttpServer
 from server.sim.layout import HostDir
 
 LINK_SECONDS = 0.1
@@ -96,7 +97,7 @@ class Engine:
         except LoadError as error:
             self._traceback(error.kind, error.message)
             return 1
-        except KilledBySystem:
+        except KilledBySystemError:
             os.kill(os.getpid(), signal.SIGKILL)
             return 1
 
@@ -211,15 +212,14 @@ class Engine:
 
 def taken(host: HostDir, options: Options) -> str | None:
     """vLLM binds its port before it loads, so a taken port ends it at once."""
-    import socket
-
     port = options.whole("port", 8000)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host.address, port))
         except OSError:
-            return f"OSError: [Errno 98] Address already in use: ('{options.text('host', '')}', {port})"
+            place = options.text("host", "")
+            return f"OSError: [Errno 98] Address already in use: ('{place}', {port})"
     return None
 
 

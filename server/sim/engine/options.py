@@ -7,59 +7,67 @@ mistake in a catalog is seen here as it would be on a Spark.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-TOGGLES = frozenset(
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+TOGGLES = _names(
     """
     allow-credentials async-scheduling calculate-kv-scales disable-access-log-for-endpoints
-    disable-cascade-attn disable-custom-all-reduce disable-fastapi-docs disable-frontend-multiprocessing
-    disable-hybrid-kv-cache-manager disable-log-requests disable-log-stats
-    disable-mm-preprocessor-cache disable-sliding-window disable-uvicorn-access-log
-    enable-auto-tool-choice enable-chunked-prefill enable-dbo enable-eplb enable-expert-parallel
-    enable-flashinfer-autotune enable-force-include-usage enable-log-outputs enable-log-requests
-    enable-lora enable-mfu-metrics enable-multimodal-encoder-data-parallel enable-prefix-caching
-    enable-prompt-embeds enable-prompt-tokens-details enable-request-id-headers
-    enable-return-routed-experts enable-server-load-tracking enable-sleep-mode
-    enable-ssl-refresh enable-tokenizer-info-endpoint enforce-eager
-    exclude-tools-when-tool-choice-none fully-sharded-loras generate-dummy headless
-    kv-sharing-fast-prefill language-model-only mm-encoder-only ray-workers-use-nsight
-    return-tokens-as-token-ids safetensors-prefetch skip-mm-profiling skip-tokenizer-init
-    tokens-only trust-request-chat-template trust-remote-code use-tqdm-on-load verbose
-    """.split()
+    disable-cascade-attn disable-custom-all-reduce disable-fastapi-docs
+    disable-frontend-multiprocessing disable-hybrid-kv-cache-manager disable-log-requests
+    disable-log-stats disable-mm-preprocessor-cache disable-sliding-window
+    disable-uvicorn-access-log enable-auto-tool-choice enable-chunked-prefill enable-dbo
+    enable-eplb enable-expert-parallel enable-flashinfer-autotune enable-force-include-usage
+    enable-log-outputs enable-log-requests enable-lora enable-mfu-metrics
+    enable-multimodal-encoder-data-parallel enable-prefix-caching enable-prompt-embeds
+    enable-prompt-tokens-details enable-request-id-headers enable-return-routed-experts
+    enable-server-load-tracking enable-sleep-mode enable-ssl-refresh
+    enable-tokenizer-info-endpoint enforce-eager exclude-tools-when-tool-choice-none
+    fully-sharded-loras generate-dummy headless kv-sharing-fast-prefill language-model-only
+    mm-encoder-only ray-workers-use-nsight return-tokens-as-token-ids safetensors-prefetch
+    skip-mm-profiling skip-tokenizer-init tokens-only trust-remote-code
+    trust-request-chat-template use-tqdm-on-load verbose
+    """
 )
 
-VALUED = frozenset(
+VALUED = _names(
     """
     aggregate-engine-logging all2all-backend allowed-headers allowed-local-media-path
-    allowed-media-domains allowed-methods allowed-origins api-key api-server-count attention-backend
-    attention-config block-size chat-template chat-template-content-format code-revision
-    collect-detailed-traces compilation-config config config-format cpu-offload-gb cudagraph-capture-sizes
-    data-parallel-address data-parallel-backend data-parallel-rank data-parallel-rpc-port
-    data-parallel-size data-parallel-size-local data-parallel-start-rank dcp-kv-cache-interleave-size
-    decode-context-parallel-size default-chat-template-kwargs default-mm-loras
-    distributed-executor-backend distributed-timeout-seconds download-dir dtype ec-transfer-config
-    eplb-config expert-placement-strategy generation-config gpu-memory-utilization
-    guided-decoding-backend h11-max-header-count h11-max-incomplete-event-size hf-config-path hf-overrides
-    hf-token host ignore-patterns interleave-mm-strings io-processor-plugin kernel-config
-    kv-cache-dtype kv-cache-memory-bytes kv-cache-metrics-sample kv-events-config
-    kv-offloading-backend kv-offloading-size kv-transfer-config limit-mm-per-prompt load-format
-    logits-processor-pattern logits-processors logprobs-mode long-prefill-token-threshold
-    lora-dtype lora-modules mamba-block-size mamba-cache-dtype mamba-cache-mode mamba-ssm-cache-dtype
+    allowed-media-domains allowed-methods allowed-origins api-key api-server-count
+    attention-backend attention-config block-size chat-template chat-template-content-format
+    code-revision collect-detailed-traces compilation-config config config-format convert
+    cpu-offload-gb cudagraph-capture-sizes data-parallel-address data-parallel-backend
+    data-parallel-rank data-parallel-rpc-port data-parallel-size data-parallel-size-local
+    data-parallel-start-rank dcp-kv-cache-interleave-size decode-context-parallel-size
+    default-chat-template-kwargs default-mm-loras distributed-executor-backend
+    distributed-timeout-seconds download-dir dtype ec-transfer-config eplb-config
+    expert-placement-strategy generation-config gpu-memory-utilization guided-decoding-backend
+    h11-max-header-count h11-max-incomplete-event-size hf-config-path hf-overrides hf-token host
+    ignore-patterns interleave-mm-strings io-processor-plugin kernel-config kv-cache-dtype
+    kv-cache-memory-bytes kv-cache-metrics-sample kv-events-config kv-offloading-backend
+    kv-offloading-size kv-transfer-config limit-mm-per-prompt load-format logits-processor-pattern
+    logits-processors logprobs-mode long-context-attention long-prefill-token-threshold lora-dtype
+    lora-modules mamba-block-size mamba-cache-dtype mamba-cache-mode mamba-ssm-cache-dtype
     master-addr master-port max-cpu-loras max-cudagraph-capture-size max-log-len max-logprobs
     max-long-partial-prefills max-lora-rank max-loras max-model-len max-num-batched-tokens
-    max-num-partial-prefills max-num-seqs max-parallel-loading-workers
-    max-seq-len-to-capture media-io-kwargs middleware mm-encoder-attn-backend mm-encoder-tp-mode
-    mm-processor-cache-gb mm-processor-cache-type mm-processor-kwargs model model-class-overrides
-    model-impl model-loader-extra-config moe-backend nnodes node-rank num-gpu-blocks-override
+    max-num-partial-prefills max-num-seqs max-parallel-loading-workers max-seq-len-to-capture
+    media-io-kwargs middleware mm-encoder-attn-backend mm-encoder-tp-mode mm-processor-cache-gb
+    mm-processor-cache-type mm-processor-kwargs model model-class-overrides model-impl
+    model-loader-extra-config moe-backend nnodes node-rank num-gpu-blocks-override
     num-lookahead-slots optimization-level otlp-traces-endpoint override-attention-dtype
     override-generation-config override-pooler-config performance-mode pipeline-parallel-size
-    pooler-config port prefill-context-parallel-size prefix-caching-hash-algo profiler-config pt-load-map-location
-    quantization reasoning-config reasoning-parser reasoning-parser-plugin response-role revision root-path rope-scaling
-    rope-theta runner safetensors-load-strategy scheduler-cls scheduling-policy seed served-model-name
-    show-hidden-metrics-for-version sleep-mode spec-method speculative-config ssl-ca-certs ssl-cert-reqs
-    ssl-certfile ssl-ciphers ssl-keyfile stream-interval structured-outputs-config swap-space task
-    tensor-parallel-size tokenizer tokenizer-mode tokenizer-revision tool-call-parser
-    tool-parser-plugin tool-server uds uvicorn-log-level video-pruning-rate weight-transfer-config
-    worker-cls worker-extension-cls convert long-context-attention
-    """.split()
+    pooler-config port prefill-context-parallel-size prefix-caching-hash-algo profiler-config
+    pt-load-map-location quantization reasoning-config reasoning-parser reasoning-parser-plugin
+    response-role revision root-path rope-scaling rope-theta runner safetensors-load-strategy
+    scheduler-cls scheduling-policy seed served-model-name show-hidden-metrics-for-version
+    sleep-mode spec-method speculative-config ssl-ca-certs ssl-cert-reqs ssl-certfile ssl-ciphers
+    ssl-keyfile stream-interval structured-outputs-config swap-space task tensor-parallel-size
+    tokenizer tokenizer-mode tokenizer-revision tool-call-parser tool-parser-plugin tool-server
+    uds uvicorn-log-level video-pruning-rate weight-transfer-config worker-cls
+    worker-extension-cls
+    """
 )
 
 SHORT = {
@@ -76,12 +84,12 @@ SHORT = {
     "-ep": "enable-expert-parallel",
 }
 
-MANY = frozenset(
+MANY = _names(
     """
-    served-model-name lora-modules middleware cudagraph-capture-sizes logits-processors
-    allowed-media-domains disable-access-log-for-endpoints collect-detailed-traces ignore-patterns
-    api-key
-    """.split()
+    allowed-media-domains api-key collect-detailed-traces cudagraph-capture-sizes
+    disable-access-log-for-endpoints ignore-patterns logits-processors lora-modules middleware
+    served-model-name
+    """
 )
 
 

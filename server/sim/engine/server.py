@@ -49,7 +49,7 @@ class Response:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-class BadRequest(Exception):
+class FramingError(Exception):
     """The bytes are not HTTP that this server reads."""
 
 
@@ -131,7 +131,7 @@ class HttpServer:
         while True:
             try:
                 request = await read_request(reader, writer)
-            except BadRequest as error:
+            except FramingError as error:
                 await self._send(writer, Response.of({"error": str(error)}, 400), keep=False)
                 return
             if request is None:
@@ -205,11 +205,11 @@ async def read_request(
     except asyncio.IncompleteReadError:
         return None
     except asyncio.LimitOverrunError:
-        raise BadRequest("the request head is too long") from None
+        raise FramingError("the request head is too long") from None
     lines = raw.decode("latin-1").split("\r\n")
     parts = lines[0].split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-        raise BadRequest("not an HTTP/1.1 request")
+        raise FramingError("not an HTTP/1.1 request")
     headers: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
@@ -227,9 +227,9 @@ async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> byt
             return await _chunks(reader)
         length = int(headers.get("content-length", "0"))
     except ValueError:
-        raise BadRequest("the length of the body is not a number") from None
+        raise FramingError("the length of the body is not a number") from None
     if not 0 <= length <= MAX_BODY:
-        raise BadRequest("the body is too long")
+        raise FramingError("the body is too long")
     return await reader.readexactly(length)
 
 
@@ -239,7 +239,7 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
         taken += await reader.readexactly(size)
         await reader.readline()
         if len(taken) > MAX_BODY:
-            raise BadRequest("the body is too long")
+            raise FramingError("the body is too long")
     while (await reader.readline()) not in (b"\r\n", b"\n", b""):
         pass
     return bytes(taken)

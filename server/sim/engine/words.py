@@ -1,4 +1,4 @@
-"""The text of a simulated answer: words of the model's own vocabulary, the same for the same prompt.
+"""The text of a simulated answer: words of the model's vocabulary, the same for a prompt.
 
 Pure. Owns tokenising by words and choosing them; refuses to look intelligent.
 """

@@ -1,7 +1,7 @@
 """`launch-cluster.sh`: containers of one name on every node, and a command inside the head's.
 
-Owns the order of things and the messages. A worker is reached by running its own docker command in
-its own directory, which is what ssh to it would do; a worker whose link is not up cannot be reached.
+Owns the order of things and the messages. A worker is reached by running its own docker command
+in its own directory, which is what ssh to it would do; one whose link is not up is not reached.
 """
 
 import os
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.sim.launcher.options import USAGE, USAGE_OLD, Options, Usage, parse
+from server.sim.launcher.options import USAGE, USAGE_OLD, Options, UsageError, parse
 from server.sim.layout import HostDir
 
 MASTER_PORT = "29501"
@@ -29,7 +29,7 @@ class Node:
     host: HostDir
 
 
-class Failed(Exception):
+class LauncherError(Exception):
     """One message, exit code 1."""
 
 
@@ -66,7 +66,7 @@ def running(node: Node, name: str) -> bool:
 
 
 def detect(options: Options, host: HostDir, *, old: bool) -> list[Node]:
-    """The nodes, head first. Raises Failed."""
+    """The nodes, head first. Raises LauncherError."""
     known = host.cluster["hosts"]
     mine = known[host.name]
     if "--solo" in options.flags:
@@ -84,11 +84,11 @@ def detect(options: Options, host: HostDir, *, old: bool) -> list[Node]:
     if str(mine["address"]) in given:
         local = str(mine["address"])
     if local not in given:
-        raise Failed(f"Error: Local IP ({local}) is not in the list of nodes ({','.join(given)}).")
+        raise LauncherError(
+            f"Error: Local IP ({local}) is not in the list of nodes ({','.join(given)})."
+        )
     nodes = [Node(local, host)]
-    for ip in given:
-        if ip != local:
-            nodes.append(Node(ip, _host_at(ip, known, host)))
+    nodes += [Node(ip, _host_at(ip, known, host)) for ip in given if ip != local]
     return nodes
 
 
@@ -98,7 +98,9 @@ def _host_at(ip: str, known: dict[str, dict[str, str]], here: HostDir) -> HostDi
             other = HostDir(here.root.parent / name)
             if other.link.read_text().strip() == "up":
                 return other
-    raise Failed(f"Error: Passwordless SSH to {ip} failed.\nPlease ensure SSH keys are configured.")
+    raise LauncherError(
+        f"Error: Passwordless SSH to {ip} failed.\nPlease ensure SSH keys are configured."
+    )
 
 
 def trim(nodes: list[Node], command: Sequence[str]) -> list[Node]:
@@ -115,7 +117,7 @@ def trim(nodes: list[Node], command: Sequence[str]) -> list[Node]:
     need = size["tp"] * size["pp"] * size["dp"]
     detail = f"tp={size['tp']} * pp={size['pp']} * dp={size['dp']}"
     if need > len(nodes):
-        raise Failed(
+        raise LauncherError(
             f"Error: Command requires {need} nodes ({detail}) but only {len(nodes)} node(s) are "
             "configured."
         )
@@ -160,11 +162,11 @@ class Launch:
         for node in self._nodes:
             found = docker(node, "image", "inspect", "--format", "{{.Id}}", self._image, quiet=True)
             if found.returncode and len(self._nodes) > 1:
-                raise Failed(f"Error: Could not inspect image {self._image} on {node.ip}")
+                raise LauncherError(f"Error: Could not inspect image {self._image} on {node.ip}")
             seen.append(found.stdout.strip())
         for node, ident in zip(self._nodes, seen, strict=True):
             if ident != seen[0]:
-                raise Failed(f"Error: Docker image mismatch on worker node ({node.ip}):")
+                raise LauncherError(f"Error: Docker image mismatch on worker node ({node.ip}):")
 
     def _run_words(self, node: Node) -> list[str]:
         home = node.host.home
@@ -198,7 +200,7 @@ class Launch:
             say(f"Applying mod {mod} on {node.ip}...")
             if not script.exists() and not mod.endswith(".zip"):
                 self.stop()
-                raise Failed(f"Error: Patch script failed on {node.ip}")
+                raise LauncherError(f"Error: Patch script failed on {node.ip}")
 
     def act(self) -> int:
         action = self._options.action
@@ -293,7 +295,7 @@ def main(argv: Sequence[str]) -> int:
     old = host.scenario.launcher_version != "current"
     try:
         options = parse(argv, old=old)
-    except Usage as usage:
+    except UsageError as usage:
         if usage.problem:
             say(usage.problem)
         say((USAGE_OLD if old else USAGE).format(program="./launch-cluster.sh"))
@@ -308,7 +310,7 @@ def main(argv: Sequence[str]) -> int:
         launch = Launch(options, nodes, old=old)
         _stop_on_hangup(launch, options, old=old)
         return launch.act()
-    except Failed as failure:
+    except LauncherError as failure:
         say(str(failure))
         return 1
 

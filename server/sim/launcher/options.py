@@ -47,55 +47,51 @@ FLAGS_NEW = frozenset(
 )
 ACTIONS = frozenset({"start", "stop", "status", "exec"})
 
-USAGE_OLD = """Usage: {program} [-n <node_ips>] [-t <image_name>] [--name <container_name>] [--eth-if <if_name>] [--ib-if <if_name>] [--nccl-debug <level>] [--check-config] [--apply-mod <path>] [-d] [action] [command]
-  -n, --nodes     Comma-separated list of node IPs (Optional, auto-detected if omitted)
-  -t              Docker image name (Optional, default: vllm-node)
-  --name          Container name (Optional, default: vllm_node)
-  --eth-if        Ethernet interface (Optional, auto-detected)
-  --ib-if         InfiniBand interface (Optional, auto-detected)
-  --nccl-debug    NCCL debug level (Optional, one of: VERSION, WARN, INFO, TRACE). If no level is provided, defaults to INFO.
-  --check-config  Check configuration and auto-detection without launching
-  --apply-mod     Path to a directory or zip file holding a patch, applied before launch
-  -d              Daemon mode (only for 'start' action)
-  action          start | stop | status | exec (Default: start)
-  command         Command to run (only for 'exec' action)
-(simulated)
+USAGE_OLD = """Usage: {program} [options] [action] [command]
+Options (simulated, as of 2026-01):
+  -n, --nodes LIST     addresses of the nodes, this one among them
+  -t IMAGE             image to run (vllm-node)
+  --name NAME          name of the container on every node (vllm_node)
+  --eth-if NAME        Ethernet interface of the fast link
+  --ib-if NAME         InfiniBand interface of the fast link
+  --nccl-debug [LEVEL] VERSION, WARN, INFO or TRACE
+  --check-config       say what was detected, start nothing
+  --apply-mod PATH     directory or zip with a patch
+  -d                   return at once (start only)
+Actions: start (default), stop, status, exec COMMAND
 """
 
-USAGE = """Usage: {program} [-n <node_ips>] [-t <image_name>] [--name <container_name>] [OPTIONS] ACTION [command]
-  -n, --nodes     Comma-separated list of node IPs (Optional, auto-detected if omitted)
-  -t              Docker image name (Optional, default: vllm-node)
-  --name          Container name (Optional, default: vllm_node)
-  --eth-if        Ethernet interface (Optional, auto-detected)
-  --ib-if         InfiniBand interface (Optional, auto-detected)
-  -e, --env       Environment variable to pass to container (e.g. -e VAR=val)
-  -v, --volume    Volume to mount in every container (e.g. -v /host:/container)
-  -p              Port to publish (solo only)
-  --nccl-debug    NCCL debug level (Optional, one of: VERSION, WARN, INFO, TRACE)
-  --master-port, --head-port  Port of the coordinator (default: 29501)
-  --apply-mod     Path to a directory or zip file to apply before launch (repeatable)
-  --apply-vllm-pr vLLM pull request to apply before launch (repeatable)
-  --launch-script Bash script to run in the container
-  --solo          Solo mode: one node, no Ray, no interface detection
-  --ray           Use Ray for several nodes
-  --no-ray        Use the native backend for several nodes (default)
-  --non-privileged, --mem-limit-gb, --mem-swap-limit-gb, --pids-limit, --shm-size-gb
-                  Run without --privileged, with limits
-  --no-cache-dirs Do not mount the cache directories
-  --keep-entrypoint  Keep the entrypoint of the image
-  --earlyoom, --earlyoom-args  Run earlyoom as PID 1
-  --config        Configuration file (default: .env)
-  --setup, --discover  Detect nodes and save them
-  -j              Parallel build jobs
-  --check-config  Check configuration and auto-detection without launching
-  -d              Daemon mode
-  ACTION          start | stop | status | exec
-  command         Command to run (only for 'exec' action)
-(simulated)
+USAGE = """Usage: {program} [options] action [command]
+Options (simulated):
+  -n, --nodes LIST     addresses of the nodes, this one among them
+  -t IMAGE             image to run (vllm-node)
+  --name NAME          name of the container on every node (vllm_node)
+  --eth-if NAME        Ethernet interface of the fast link
+  --ib-if NAME         InfiniBand interface of the fast link
+  -e, --env KEY=VALUE  environment inside (repeatable)
+  -v, --volume A:B     mount on every node (repeatable)
+  -p A:B               publish a port (solo only)
+  --nccl-debug [LEVEL] VERSION, WARN, INFO or TRACE
+  --master-port, --head-port PORT   port of the coordinator (29501)
+  --apply-mod PATH     directory or zip with a patch (repeatable)
+  --apply-vllm-pr N    pull request of vLLM to apply (repeatable)
+  --launch-script FILE script to run inside, instead of an action
+  --solo               one node, nothing is detected
+  --ray, --no-ray      with or without Ray (default: without)
+  --non-privileged     with --mem-limit-gb --mem-swap-limit-gb --pids-limit --shm-size-gb
+  --no-cache-dirs      mount no caches
+  --keep-entrypoint    keep the entrypoint of the image
+  --earlyoom, --earlyoom-args ARGS  earlyoom as the first process
+  --config FILE        settings (.env)
+  --setup, --discover  find nodes and save them (asks)
+  -j N                 parallel build jobs
+  --check-config       say what was detected, start nothing
+  -d                   return at once
+Actions: start, stop, status, exec COMMAND
 """
 
 
-class Usage(Exception):
+class UsageError(Exception):
     """Print the usage and leave with 1; `problem` comes first."""
 
     def __init__(self, problem: str = "") -> None:
@@ -124,16 +120,16 @@ class Options:
 
 
 def parse(argv: Sequence[str], *, old: bool) -> Options:
-    """Raises Usage."""
+    """Raises UsageError."""
     valued = VALUED if old else VALUED | VALUED_NEW | {"--env": "env", "--volume": "volumes"}
     flags = FLAGS if old else FLAGS | FLAGS_NEW
     given = Options()
     rest = list(argv)
-    while rest:
+    while rest and given.action != "exec":
         word = rest.pop(0)
         if word in valued:
             if not rest:
-                raise Usage(f"Error: {word} requires a value.")
+                raise UsageError(f"Error: {word} requires a value.")
             given.values.setdefault(valued[word], []).append(rest.pop(0))
         elif word in flags:
             given.flags.add(word)
@@ -142,15 +138,17 @@ def parse(argv: Sequence[str], *, old: bool) -> Options:
                 rest.pop(0)
         elif word in ACTIONS:
             given.action = word
-            if word == "exec":
-                given.command = rest
-                break
         else:
-            raise Usage("" if word in ("-h", "--help") else f"Unknown argument: {word}")
+            raise UsageError("" if word in ("-h", "--help") else f"Unknown argument: {word}")
+    given.command = rest
+    _check(given, old=old)
+    return given
+
+
+def _check(given: Options, *, old: bool) -> None:
     if given.action is None and not given.one("script") and "--check-config" not in given.flags:
         if not old:
-            raise Usage("Error: an action is required.")
+            raise UsageError("Error: an action is required.")
         given.action = "start"
     if given.action == "exec" and not given.command:
-        raise Usage("Error: 'exec' action requires a command.")
-    return given
+        raise UsageError("Error: 'exec' action requires a command.")

@@ -4,7 +4,6 @@ Owns `-l -t -n -H -p` and the filter `sport = :PORT`. Reads /proc/net/tcp, so it
 """
 
 import contextlib
-import os
 import re
 import socket
 import sys
@@ -32,8 +31,8 @@ def owner(host: HostDir, inode: str) -> str:
     """The `users:` column, for processes of this host."""
     for pid in procs.carrying("SIM_HOST", str(host.root)):
         with contextlib.suppress(OSError):
-            for link in os.scandir(f"/proc/{pid}/fd"):
-                if os.readlink(link.path) == f"socket:[{inode}]":
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                if str(link.readlink()) == f"socket:[{inode}]":
                     return f'users:(("{name(pid)}",pid={pid},fd={link.name}))'
     return ""
 
