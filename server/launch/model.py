@@ -157,13 +157,23 @@ class Diagnosis:
 
 
 class LaunchFailed(SparkError):
-    """A start command ended badly. `step` names it; `output` is its redacted output."""
+    """A start ended badly. `step` names where; `output` is what the command said, redacted;
+    `diagnosis` is the reason in words (also when there was no output to read one from)."""
 
     status = 502
     code = "launch_failed"
 
-    def __init__(self, message: str, *, step: str, host: str, output: str = "", **kw: Any) -> None:
-        super().__init__(message, **kw)
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: str,
+        host: str,
+        diagnosis: Diagnosis,
+        output: str = "",
+    ) -> None:
+        super().__init__(message, advice=diagnosis.advice or None)
         self.step = step
         self.host = host
         self.output = output
+        self.diagnosis = diagnosis

@@ -12,7 +12,7 @@ from server.base.errors import Conflict, Unavailable
 from server.base.redact import redact
 from server.launch import docker
 from server.launch.cluster import skipped
-from server.launch.model import Engine, LaunchFailed, LaunchSpec
+from server.launch.model import Diagnosis, Engine, LaunchFailed, LaunchSpec
 from server.launch.observe import bare_engines
 from server.launch.signatures import diagnose
 
@@ -53,17 +53,15 @@ def refusal(parts: Parts, spec: LaunchSpec, host: str) -> Superseded | None:
 
 def _missing(what: str, spec: LaunchSpec, host: str) -> LaunchFailed:
     if spec.launcher == "bare":
-        message, advice = (
-            f"there is no vllm command on {host}",
-            "Install vLLM, or set engine.bare_venv.",
-        )
+        code, text = "vllm_missing", f"there is no vllm command on {host}"
+        advice = "Install vLLM, or set engine.bare_venv."
     elif what == spec.option("launch_cluster_dir"):
-        message = f"there is no folder {what} on {host}"
+        code, text = "checkout_missing", f"there is no folder {what} on {host}"
         advice = "Clone spark-vllm-docker there, or correct engine.launch_cluster_dir."
     else:
-        message = f"there is no folder {what} on {host}"
+        code, text = "model_missing", f"there is no folder {what} on {host}"
         advice = "Copy the model to this host, or correct its path."
-    return LaunchFailed(message, step="start", host=host, advice=advice)
+    return LaunchFailed(text, step="start", host=host, diagnosis=Diagnosis(code, text, advice))
 
 
 def of_docker(parts: Parts, spec: LaunchSpec, tag: str, host: str) -> Engine | Leftover:
@@ -102,12 +100,10 @@ def of_cluster(parts: Parts, spec: LaunchSpec, tag: str, host: str) -> Engine | 
 def of_bare(parts: Parts, spec: LaunchSpec, tag: str, host: str) -> Engine:
     found = next(iter(bare_engines(parts.get("bare", ""), host)), None)
     if found is None:
-        raise LaunchFailed(
-            f"vllm did not get as far as writing its pid file on {host}",
-            step="start",
-            host=host,
-            advice="Check free disk space and permissions of the SSH user's home there.",
-        )
+        text = f"vllm did not get as far as writing its pid file on {host}"
+        advice = "Check free disk space and permissions of the SSH user's home there."
+        diagnosis = Diagnosis("no_pid_file", text, advice)
+        raise LaunchFailed(text, step="start", host=host, diagnosis=diagnosis)
     if found.tag != tag:
         raise _other(found, host)
     return found
@@ -139,22 +135,13 @@ def _other(found: Engine, host: str) -> Conflict:
 def failed(parts: Parts, spec: LaunchSpec, host: str) -> LaunchFailed:
     """The start command's own output says why."""
     output = redact(parts.get("output", ""))[-8000:]
-    if skipped(output):
-        message = f"launch-cluster.sh on {host} found containers running and did not launch"
-        return LaunchFailed(
-            message,
-            step="start",
-            host=host,
-            output=output,
-            advice=f"Stop the containers named {spec.container} on all nodes, then try again.",
-        )
     found = diagnose(output, exit_code=_code(parts), oom_killed=False)
     return LaunchFailed(
         f"{spec.model} could not be started on {host}: {found.cause}",
         step="start",
         host=host,
         output=output,
-        advice=found.advice,
+        diagnosis=found,
     )
 
 

@@ -19,7 +19,14 @@ from server.base.redact import redact_argv
 from server.config.model import Engine as EngineSettings
 from server.launch import bare, cluster, docker, observe, outcome, survey
 from server.launch.cluster import Capabilities
-from server.launch.model import Engine, LaunchFailed, LaunchSpec, Node, PlannedCommand
+from server.launch.model import (
+    Diagnosis,
+    Engine,
+    LaunchFailed,
+    LaunchSpec,
+    Node,
+    PlannedCommand,
+)
 from server.launch.observe import HostMemory, MemoryWait
 from server.launch.remote import look, start, stop
 from server.launch.remote.common import program, sections
@@ -136,12 +143,10 @@ class Engines:
             parts = await self._look(spec, node)
             container = outcome.named(parts, spec.container)
             if container is None or docker.label_map(container).get(docker.TAG) != tag:
-                raise LaunchFailed(
-                    f"launch-cluster.sh ended well, but {node.host} runs no container of it",
-                    step="confirm",
-                    host=node.host,
-                    advice=f"Check the image {spec.image} and docker on {node.host}.",
-                )
+                text = f"launch-cluster.sh ended well, but {node.host} runs no container of it"
+                advice = f"Check the image {spec.image} and docker on {node.host}."
+                diagnosis = Diagnosis("worker_missing", text, advice)
+                raise LaunchFailed(text, step="confirm", host=node.host, diagnosis=diagnosis)
 
         await self._each(spec.nodes[1:], confirmed)
 
@@ -205,7 +210,7 @@ class Engines:
             stop.STOP_BARE if launcher == "bare" else stop.STOP,
             container,
             str(self._next()),
-            "0" if several else str(seconds),  # a sleeper does not hear SIGTERM
+            "0" if several else str(seconds),
             str(GONE_SECONDS),
             keep_tag or "",
             what.ident if isinstance(what, Engine) else "",

@@ -18,7 +18,7 @@ class Signature:
 
 
 def _row(code: str, pattern: str, cause: str, advice: str) -> Signature:
-    return Signature(code, re.compile(pattern, re.IGNORECASE), cause, advice)
+    return Signature(code, re.compile(pattern, re.IGNORECASE | re.MULTILINE), cause, advice)
 
 
 _DOCKER = (
@@ -105,7 +105,7 @@ _MEMORY = (
          "Set max_model_len to {fits} or less, or raise gpu_memory_utilization."),
     _row("context_too_long",
          r"To serve at least one request with the model.?s max seq len \((?P<asked>\d+)\),? "
-         r"\(?(?P<need>[\d.]+) GiB.{0,60}?(?P<have>[\d.]+) GiB",
+         r"\(?(?P<need>[\d.]+) GiB.{0,120}?\((?P<have>[\d.]{1,12}) GiB",
          "One request of {asked} tokens needs {need} GiB of KV cache and {have} GiB are left.",
          "Lower max_model_len, or raise gpu_memory_utilization."),
     _row("no_kv_memory", r"No available memory for the cache blocks|"
@@ -211,7 +211,7 @@ _ARGUMENTS = (
     _row("not_divisible",
          r"(?:number of attention heads|num_attention_heads|heads) ?\(?(?P<heads>\d+)\)?.{0,40}(?:must be )?"
          r"divisible by.{0,60}?\(?(?P<size>\d+)\)?|must be divisible by tensor[_ ]parallel|"
-         r"(?P<heads2>\d+) is not divisible by (?P<size2>\d+)",
+         r"\b(?P<heads2>\d{1,9}) is not divisible by (?P<size2>\d{1,9})",
          "The model ({heads}) does not divide over {size} GPUs.",
          "Use another tensor_parallel_size, or pipeline_parallel_size."),
     _row("longer_than_model",

@@ -10,7 +10,7 @@ from server.base.redact import escape_controls, redact, strip_ansi
 from server.launch.model import Diagnosis
 from server.launch.signature_table import GENERIC, TABLE, Signature
 
-_WINDOW = 400_000
+_WINDOW = 120_000
 _BAR = re.compile(r"\d{1,3}%\s*(?:Completed\s*)?\|")
 _NOTABLE = re.compile(r"error|exception|traceback|fatal|failed|killed|panic|warn", re.IGNORECASE)
 _SIGNALS = {132: "an illegal instruction", 134: "an abort", 135: "a bus error", 139: "a crash"}

@@ -8,7 +8,7 @@ from server.base.finding import Finding, Severity
 from server.base.redact import one_line
 from server.launch import docker, outcome
 from server.launch.cluster import checkout
-from server.launch.model import Engine, LaunchFailed, LaunchSpec
+from server.launch.model import Diagnosis, Engine, LaunchFailed, LaunchSpec
 from server.launch.signatures import diagnose
 
 Look = Mapping[str, str]
@@ -110,12 +110,12 @@ def image_id(look: Look) -> str | None:
 def insist(spec: LaunchSpec, looks: Mapping[str, Look]) -> None:
     """Refuse a start on nodes that cannot take it, before anything is touched."""
     for host, look in looks.items():
-        for _code, text, advice in problems(spec, look):
+        for code, text, advice in problems(spec, look):
             raise LaunchFailed(
                 f"{spec.model} cannot be started on {host}: {text}",
                 step="check",
                 host=host,
-                advice=advice or None,
+                diagnosis=Diagnosis(code, text, advice),
             )
 
 

@@ -73,6 +73,10 @@ while [ "$(date +%s)" -le "$end" ]; do
     fi
   elif ours; then
     calm=0
+    # a container of launch-cluster runs a sleeper, which does not hear SIGTERM
+    case $(printf '%s' "$out" | tr -d ' \n\t') in
+      *'"spark-control.launcher":"launch-cluster"'*) grace=0;;
+    esac
     if [ -z "$asked" ] && [ "$grace" != 0 ]; then
       docker stop -t "$grace" "$target" </dev/null >/dev/null 2>&1
     fi
