@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from server.base.errors import RemoteCommandFailed
 from server.catalog.model import Catalog
 from server.catalog.paths import check_local_path
 from server.catalog.probe import DISCOVER
@@ -38,10 +39,19 @@ class Found:
 async def discover(
     shell: Shell, roots: Sequence[str], hf_home: str | None, *, deadline: float = DEADLINE
 ) -> list[Found]:
-    """All models of one host. Raises what the shell raises."""
+    """All models of one host. Raises what the shell raises, and when the answer breaks off."""
     argv = ["sh", "-s", "--", hf_home or "", *roots]
     result = await shell.run(argv, deadline=deadline, stdin=DISCOVER.encode(), check=False)
-    return read_found(result.stdout.splitlines(), shell.target.name, roots)
+    lines = result.stdout.splitlines()
+    host = shell.target.name
+    if not lines or not lines[-1].startswith("end\t"):
+        raise RemoteCommandFailed(
+            f"{host} did not finish the scan for models.",
+            exit_status=result.exit_status,
+            stderr=result.stderr,
+            source=host,
+        )
+    return read_found(lines, host, roots)
 
 
 def read_found(lines: Iterable[str], host: str, roots: Sequence[str]) -> list[Found]:

@@ -59,7 +59,7 @@ weight() {
   if ! inside "$(real "./$2")"; then say outside "$2"; return; fi
   if [ ! -f "./$2" ]; then say missing "$2"; return; fi
   if [ ! -r "./$2" ]; then say unreadable "$2"; return; fi
-  size=$(stat -L -c %s -- "./$2"); ident=$(stat -L -c %d:%i -- "./$2")
+  row=$(stat -L -c '%s %d:%i' -- "./$2"); size=${row%% *} ident=${row#* }
   wanted='?'
   if [ "$1" = shard ]; then
     if [ "$size" -lt 8 ]; then wanted=broken; else wanted=$(header_end "./$2" "$size"); fi
@@ -163,7 +163,7 @@ cached() {
     unfinished=$(find "$repo/blobs" -maxdepth 1 -name '*.incomplete' 2>/dev/null | wc -l)
     dangling=$(find "$snap" -maxdepth 4 -type l ! -exec test -e {} \; -print 2>/dev/null | wc -l)
     printf 'hf\t%s\t%s\t%s\n' "$sum" "$((unfinished + dangling))" "${repo##*/models--}"
-    config "$snap/config.json" 32768
+    config "$snap/config.json" 16384
   done
 }
 local_models() {
@@ -177,7 +177,7 @@ local_models() {
       | sort -u | total)
     dangling=$(find "$at" -maxdepth 1 -type l ! -exec test -e {} \; -print 2>/dev/null | wc -l)
     printf 'path\t%s\t%s\t%s\n' "$sum" "$((dangling))" "$at"
-    config "$file" 32768
+    config "$file" 16384
   done
 }
 main() {

@@ -9,11 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.base.errors import Conflict, InvalidValue, ModelNotFound, SparkError
+from server.base.errors import (
+    Conflict,
+    InsufficientStorage,
+    InvalidValue,
+    ModelNotFound,
+    SparkError,
+    Unavailable,
+)
 from server.catalog.changes import difference, same_model
 from server.catalog.edit import drop_entry, put_entry
 from server.catalog.entry import lay_over, read_fields
 from server.catalog.service import CatalogService
+from tests.disks import disk
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BODY = {"id": "mine", "source": {"path": "/srv/models/mine"}, "knobs": {"seed": 1}}
@@ -166,6 +174,23 @@ async def test_a_directory_that_cannot_be_written_loses_nothing(tmp_path: Path):
     assert str(tmp_path) not in error.value.message
 
 
+async def test_a_full_or_read_only_disk_costs_nothing_that_was_saved():
+    """507 and 503 with the name of the file; the catalog goes on as it was, also afterwards."""
+    with disk() as small:
+        path = small.path / "models.override.yaml"
+        service = CatalogService(REPOSITORY / "models.yaml", path, lambda: ("/srv/models",))
+        await service.add(BODY)
+        saved = path.read_text()
+        with small.full(), pytest.raises(InsufficientStorage, match=r"models\.override\.yaml"):
+            await service.set_knobs("mine", {"seed": 2})
+        with small.read_only(), pytest.raises(Unavailable, match=r"models\.override\.yaml"):
+            await service.remove("mine")
+        assert path.read_text() == saved
+        assert service.snapshot().models["mine"].knobs["seed"] == 1
+        await service.set_knobs("mine", {"seed": 3})
+        assert service.snapshot().models["mine"].knobs["seed"] == 3
+
+
 COMMENTED = """\
 # top of the file
 models:
@@ -256,6 +281,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from server.catalog.service import CatalogService
+from tests.disks import disk
 service = CatalogService(Path(sys.argv[1]), Path(sys.argv[2]), lambda: ())
 async def main():
     for n in range(6):

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from server.base.errors import RemoteCommandFailed
 from server.catalog.discovery import Found, discover, offers
 from server.catalog.model import Catalog, Model, Source
 
@@ -57,6 +60,13 @@ async def test_hostile_names_are_data_and_are_offered_with_the_reason_they_are_r
 async def test_a_host_with_nothing_offers_nothing(shell):
     """No cache, no roots: an empty list, not an error."""
     assert await discover(shell, ("/nonexistent",), None) == []
+
+
+async def test_a_scan_that_breaks_off_is_an_error_and_not_an_empty_host(shell):
+    """Nothing found and nothing known are two things."""
+    shell.sh = "/bin/false"
+    with pytest.raises(RemoteCommandFailed, match="did not finish"):
+        await discover(shell, (), None)
 
 
 def test_offers_leave_out_the_catalog_and_join_hosts():
