@@ -63,8 +63,8 @@ class ContainerLogs:
     async def _ask(self, key: _Key) -> tuple[str, ...]:
         host, container, lines, user = key
         text = await logs(self._shells.shell(host, user), container, lines)
-        answer = tuple(
-            line[:_LONGEST_LINE] for line in escape_controls(text, keep="\n\t").split("\n")[-lines:]
-        )
+        shown = escape_controls(text, keep="\n\t").removesuffix("\n")
+        rows = shown.split("\n")[-lines:] if shown else []
+        answer = tuple(row[:_LONGEST_LINE] for row in rows)
         self._answers[key] = (self._clock.monotonic(), answer)
         return answer
