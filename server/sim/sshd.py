@@ -113,6 +113,7 @@ class Sshd:
             stdin=os.fdopen(in_write, "wb", 0),
             stdout=os.fdopen(out_read, "rb", 0),
             stderr=os.fdopen(err_read, "rb", 0),
+            send_eof=False,  # EOF is the channel's: the first stream to end must not end the other
         )
         code = await ended
         await process.stdout.drain()
