@@ -69,8 +69,7 @@ def _launcher(model: Model, engine: EngineSettings) -> LauncherName:
 
 
 def _nodes(model: Model, settings: Settings) -> tuple[Node, ...]:
-    """The hosts the entry names, else the default host, then those labelled llm, then (when none
-    is labelled) any."""
+    """The hosts the entry names, else the default host, then those labelled llm, then the rest."""
     if model.hosts:
         chosen = [_named(name, settings) for name in model.hosts]
     else:
@@ -79,7 +78,7 @@ def _nodes(model: Model, settings: Settings) -> tuple[Node, ...]:
         raise InvalidValue(
             f"{model.id} wants {model.nodes} nodes, and {len(chosen)} can take it",
             param="nodes",
-            advice="Add hosts, or label more of them llm.",
+            advice="Add hosts under hosts:, or lower nodes.",
         )
     return tuple(
         Node(host.name, host.address, host.cluster_address) for host in chosen[: model.nodes]
@@ -94,8 +93,7 @@ def _named(name: str, settings: Settings) -> Host:
 
 
 def _candidates(settings: Settings) -> list[Host]:
-    labelled = [host for host in settings.hosts if "llm" in host.labels]
-    pool = labelled or list(settings.hosts)
+    pool = sorted(settings.hosts, key=lambda host: "llm" not in host.labels)
     default = settings.engine.default_host
     if default is None:
         return pool

@@ -1,4 +1,4 @@
-"""The words of each launcher, exact, and proof in a real shell that they arrive as meant.
+"""The words of each launcher, exact, and proof in a real shell that they arrive as meant."""
 
 import json
 import subprocess

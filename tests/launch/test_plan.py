@@ -79,7 +79,7 @@ def test_knobs_and_revision_become_flags() -> None:
         ({"launcher": "magic"}, {}, "not a launcher"),
         ({"nodes": 2, "launcher": "docker"}, {}, "runs on one"),
         ({"nodes": 2}, {}, "launch_cluster_dir is not set"),
-        ({"nodes": 3}, CLUSTER, "wants 3 nodes, and 2 can"),
+        ({"nodes": 4}, CLUSTER, "wants 4 nodes, and 3 can"),
         ({"hosts": ("nowhere",)}, {}, "no host is named"),
         ({"source": Source(path="/srv/a:b")}, {}, "holds a colon"),
         ({"source": Source(hf="org/a\nb")}, {}, "line break"),
@@ -100,6 +100,12 @@ def test_named_hosts_and_the_default_host_win() -> None:
     assert build_spec(model(), settings(default_host="spark-2")).head.host == "spark-2"
     pair = build_spec(model(nodes=2), settings(default_host="spark-2", **CLUSTER))
     assert [node.host for node in pair.nodes] == ["spark-2", "spark-1"]
+
+
+def test_hosts_without_the_label_are_taken_when_more_are_needed() -> None:
+    """The label says where models run first, not where they may not run."""
+    made = build_spec(model(nodes=3), settings(**CLUSTER))
+    assert [node.host for node in made.nodes] == ["spark-1", "spark-2", "voice"]
 
 
 def test_heads_that_do_not_divide_are_refused_when_they_are_known() -> None:

@@ -64,6 +64,7 @@ while [ "$(date +%s)" -le "$end" ]; do
   if [ -z "$strict" ] || [ -n "$asked" ]; then
     out=$(docker inspect "$target" </dev/null 2>&1); code=$?
   fi
+  [ $code -eq 127 ] && { mark gone; exit 0; }
   if [ $code -ne 0 ]; then
     if absent "$out"; then
       calm=$((calm + 1))
