@@ -58,7 +58,7 @@ def connect_failure(
             "Check that the host is on and reachable (ping), that the address and port are right, "
             "and that no firewall drops the packets."
         )
-    elif isinstance(error, socket.gaierror):
+    elif isinstance(error, socket.gaierror | UnicodeError):
         message = f"The address of {target.name}, {target.address}, cannot be resolved."
         advice = "Check the spelling of the address and the DNS server, or use the IP address."
     elif isinstance(error, ConnectionRefusedError):
@@ -70,6 +70,9 @@ def connect_failure(
     elif isinstance(error, OSError) and not isinstance(error, ConnectionError):
         message = f"{where(target)} could not be reached: {_plain(error)}."
         advice = "Check the network between this machine and the host."
+    elif isinstance(error, ValueError):
+        message = f"The address or user of {target.name} cannot be used: {_plain(error)}."
+        advice = "Correct it in the settings of the host."
     else:
         message = f"{where(target)} answered, but the SSH handshake failed: {_plain(error)}."
         advice = (

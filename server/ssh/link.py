@@ -1,8 +1,8 @@
 """The one connection to a host as one user: made once for all who wait, kept alive, made again.
 
-Owns connecting (single flight, backoff with full jitter, fail fast in between), the check of the
-host key, opening sessions within the server's limit, and the kill of a remote process group.
-Refuses to know what a command means and how its end is told (`remote.py`).
+Owns when to connect (single flight, backoff with full jitter, fail fast in between), opening
+sessions within the server's limit, and the kill of a remote process group. Refuses to know how one
+attempt is made (`connect.py`), what a command means and how its end is told (`remote.py`).
 
 States: idle -> connecting -> connected -> (lost) idle | backoff; connecting -> backoff | refused.
 Connecting happens when somebody needs the connection. A connection that dies young counts as a
@@ -11,8 +11,7 @@ failed attempt, so that a host which accepts and drops us is not hammered.
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -24,76 +23,23 @@ from server.base.logs import get_logger
 from server.base.redact import one_line
 from server.ssh import failures
 from server.ssh.backoff import delay
+from server.ssh.connect import Client, Live, connect, reason_of
 from server.ssh.failures import Failure
 from server.ssh.hostkeys import HostKeys
-from server.ssh.identity import load_identity, public_line
 from server.ssh.model import Limits, LinkState, LinkStatus, Target
 from server.ssh.quote import kill_group
 from server.ssh.session import Collected, Group, Session
-from server.ssh.slots import Slots
 
-# What we know to be sound, cheapest first; the type of a pinned key is moved to the front.
-_HOST_KEY_ALGS = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-)
 _WINDOW = 512 * 1024
 _KILL_SLACK = 3.0
 
 
-class _SessionRefused(Exception):  # noqa: N818 - caught in this module
+class _SessionRefused(Exception):
     """The server would open no further session; the text is its own word for it."""
 
 
-class _Stale(Exception):  # noqa: N818 - caught in this module
+class _Stale(Exception):
     """The connection was lost before the command was sent: nothing ran."""
-
-
-class _Client(asyncssh.SSHClient):
-    """What asyncssh asks while it connects, and tells when the connection ends."""
-
-    def __init__(
-        self, target: Target, hostkeys: HostKeys, on_lost: Callable[["_Client"], None]
-    ) -> None:
-        self._target = target
-        self._hostkeys = hostkeys
-        self._on_lost = on_lost
-        self.refusal: SparkError | None = None
-        self.gone = False
-        self.reason = ""
-
-    def validate_host_public_key(
-        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
-    ) -> bool:
-        try:
-            self._hostkeys.check(self._target, key.export_public_key().decode())
-        except SparkError as error:
-            self.refusal = error
-            return False
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.gone = True
-        self.reason = "" if exc is None else _reason(exc)
-        self._on_lost(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A connection that was made; `client.gone` once it is lost or closed."""
-
-    ssh: asyncssh.SSHClientConnection
-    client: _Client
-    slots: Slots
-    born: float
-
-    @property
-    def gone(self) -> bool:
-        return self.client.gone
 
 
 class Link:
@@ -178,52 +124,21 @@ class Link:
         return outcome
 
     async def _attempt(self) -> Live | Failure:
-        public_key = "our public key"
-        client = _Client(self.target, self._hostkeys, self._on_lost)
-        try:
-            key = load_identity(self._key_path)
-            public_key = public_line(key)
-            async with asyncio.timeout(self.limits.connect_timeout):
-                ssh = await asyncssh.connect(**self._options(key, client))
-        except SparkError as error:
-            return failures.told(self.target, error)
-        except (OSError, asyncssh.Error) as error:
-            if client.refusal is not None:
-                return failures.told(self.target, client.refusal)
-            return failures.connect_failure(
-                self.target, error, timeout=self.limits.connect_timeout, public_key=public_key
-            )
-        return Live(ssh, client, Slots(self.limits.sessions), self.clock.monotonic())
-
-    def _options(self, key: asyncssh.SSHKey, client: _Client) -> dict[str, Any]:
-        """Nothing of the account we run under is used: no agent, no ~/.ssh/config, no passwords."""
-        pins = [pin.split()[0] for pin in self._hostkeys.pinned_keys(self.target)]
-        return {
-            "host": self.target.address,
-            "port": self.target.port,
-            "username": self.target.user,
-            "config": None,
-            "client_factory": lambda: client,
-            "client_keys": [key],
-            "agent_path": None,
-            "gss_kex": False,
-            "gss_auth": False,
-            "preferred_auth": "publickey",
-            "known_hosts": lambda host, addr, port: ([], [], []),
-            "server_host_key_algs": sorted(_HOST_KEY_ALGS, key=lambda alg: not _is_for(alg, pins)),
-            "compression_algs": ["none"],
-            "keepalive_interval": self.limits.keepalive_interval,
-            "keepalive_count_max": self.limits.keepalive_count,
-            "connect_timeout": self.limits.connect_timeout,
-            "login_timeout": self.limits.connect_timeout,
-        }
+        return await connect(
+            self.target,
+            key_path=self._key_path,
+            hostkeys=self._hostkeys,
+            clock=self.clock,
+            limits=self.limits,
+            on_lost=self._on_lost,
+        )
 
     def _note_failure(self, failure: Failure) -> None:
         self._failures += 1
         self._failure = failure
         self._retry_at = self.clock.monotonic() + delay(self._failures, self._rng.random())
 
-    def _on_lost(self, client: _Client) -> None:
+    def _on_lost(self, client: Client) -> None:
         live = self._live
         if live is None or live.client is not client:
             return  # a connection that was never ours, or is not any more
@@ -234,7 +149,7 @@ class Link:
         elif not self._closed:
             self._note_failure(self._died_young(client))
 
-    def _died_young(self, client: _Client) -> Failure:
+    def _died_young(self, client: Client) -> Failure:
         reason = one_line(client.reason, 200).rstrip(".") or "the host closed it"
         return Failure(
             HostUnreachable,
@@ -291,9 +206,9 @@ class Link:
             await asyncio.sleep(0)  # let a loss of the connection be noticed
             session.let_go()
             if session.channel is None:
-                raise (_Stale() if live.gone else _SessionRefused(_reason(error))) from None
+                raise (_Stale() if live.gone else _SessionRefused(reason_of(error))) from None
             if not live.gone:  # the session was opened, but `exec` was refused
-                raise failures.refuses_sessions(self.target, _reason(error)) from None
+                raise failures.refuses_sessions(self.target, reason_of(error)) from None
             # Lost after the command was sent: asyncssh has told the session.
 
     # --- the kill ------------------------------------------------------------------------------
@@ -380,15 +295,8 @@ class Link:
 
     def _reap(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever waited has it; nobody may have waited
-
-
-def _is_for(algorithm: str, pins: list[str]) -> bool:
-    return algorithm in pins or (algorithm.startswith("rsa-") and "ssh-rsa" in pins)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, asyncssh.ChannelOpenError):
-        return error.reason
-    return str(error)
+        if task.cancelled():
+            return
+        error = task.exception()  # whoever waited has it; nobody may have waited
+        if error is not None and not isinstance(error, SparkError | _SessionRefused | _Stale):
+            self._log.error("ssh task failed", host=self.target.name, exc_info=error)

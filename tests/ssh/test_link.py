@@ -66,6 +66,21 @@ async def test_a_name_that_does_not_resolve_is_told(targets, shell):
         await ok(shell)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"address": "a..b"}, "cannot be resolved"),
+        ({"address": "x" * 300}, "cannot be resolved"),
+        ({"user": "\u0007bell"}, "address or user of spark-1 cannot be used"),
+    ],
+)
+async def test_settings_that_no_network_takes_are_told(targets, shell, change, words):
+    """What slipped through the settings ends as a sentence too, not as a traceback."""
+    targets["spark-1"] = replace(targets["spark-1"], **change)
+    with pytest.raises(HostUnreachable, match=words):
+        await ok(shell)
+
+
 async def test_dropped_packets_end_at_the_connect_timeout(make_pool, targets):
     """A firewall that drops must not hang anybody."""
     with black_hole() as port:

@@ -90,7 +90,7 @@ async def test_a_cancel_kills_the_group_under_any_login_shell(start_sshd, pools,
 
 async def test_a_deadline_kills_what_ignores_term(shell, pipe):
     """TERM, then KILL, and the error when both are done."""
-    task, pids = await under_way(shell, pipe, STUBBORN, deadline=0.5)
+    task, pids = await under_way(shell, pipe, STUBBORN, deadline=3)
     with pytest.raises(DeadlineExceeded):
         await task
     assert not any(alive(pid) for pid in pids)
