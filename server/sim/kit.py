@@ -29,6 +29,7 @@ PYTHON_SHIMS = {
     "ss": "server.sim.tools.ss",
     "pgrep": "server.sim.tools.pgrep",
 }
+LOGIN_SHELL = "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh"
 LAUNCHER = "server.sim.launcher.main"
 
 NET_HEAD = (
@@ -147,7 +148,7 @@ def environment(host: HostDir, user: str) -> dict[str, str]:
         "HOME": str(host.home),
         "USER": user,
         "LOGNAME": user,
-        "SHELL": "/bin/sh",
+        "SHELL": LOGIN_SHELL,
         "LANG": os.environ.get("LANG", "C.UTF-8"),
         "SIM_HOST": str(host.root),
         "SIM_DIR": str(host.root.parent),

@@ -1,6 +1,6 @@
 """The SSH server of one simulated host, on asyncssh.
 
-Owns authentication by the one key and the start of commands through `sh -c`, each in a session
+Owns authentication by the one key and the start of commands through the login shell, each in a session
 of its own. Refuses passwords, forwarding and PTYs, and, like a real sshd, never kills a process
 because its channel closed.
 """
@@ -19,17 +19,19 @@ USERS = frozenset({"ubuntu", "audio"})
 
 
 class _Login(asyncssh.SSHServer):
-    """Only public keys, only known users."""
+    """Only the one public key, only known users."""
 
-    def __init__(self) -> None:
-        self._user = ""
+    def __init__(self, authorized: asyncssh.SSHKey) -> None:
+        self._authorized = authorized
 
     def begin_auth(self, username: str) -> bool:
-        self._user = username
         return True
 
     def public_key_auth_supported(self) -> bool:
-        return self._user in USERS
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return username in USERS and key.public_data == self._authorized.public_data
 
     def password_auth_supported(self) -> bool:
         return False
@@ -44,7 +46,7 @@ class Sshd:
     def __init__(self, host: HostDir, authorized: asyncssh.SSHKey, reaper: Reaper) -> None:
         self._host = host
         self._reaper = reaper
-        self._authorized = asyncssh.import_authorized_keys(authorized.export_public_key().decode())
+        self._authorized = authorized
         self.key = asyncssh.generate_private_key("ssh-ed25519")
 
     def new_key(self) -> None:
@@ -55,9 +57,8 @@ class Sshd:
         try:
             connection = await asyncssh.run_server(
                 sock,
-                server_factory=_Login,
+                server_factory=lambda: _Login(self._authorized),
                 server_host_keys=[self.key],
-                authorized_client_keys=self._authorized,
                 process_factory=self._run,
                 encoding=None,
                 allow_pty=False,
@@ -80,7 +81,7 @@ class Sshd:
     async def _run(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
         user = process.get_extra_info("username")
         command = process.command
-        argv = ["/bin/sh", "-c", command] if command else ["/bin/sh"]
+        argv = [kit.LOGIN_SHELL, "-c", command] if command else [kit.LOGIN_SHELL]
         pipes = [os.pipe() for _ in range(3)]
         (in_read, in_write), (out_read, out_write), (err_read, err_write) = pipes
         try:

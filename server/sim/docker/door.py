@@ -67,6 +67,7 @@ class DockerSocket:
         try:
             body, files = await self._receive(client)
             if self._daemon.host.scenario.docker == "hang":
+                _let_go(files)
                 await asyncio.Event().wait()
             answer = await self._answer(body, files)
             await loop.sock_sendall(client, encode(answer))
@@ -77,8 +78,7 @@ class DockerSocket:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client was killed; docker does not mind
         finally:
-            while files:
-                os.close(files.pop())
+            _let_go(files)
             client.close()
 
     async def _answer(self, body: dict[str, Any], files: list[int]) -> Answer:
@@ -109,6 +109,11 @@ class DockerSocket:
             body += piece
         parsed: dict[str, Any] = json.loads(body)
         return parsed, files
+
+
+def _let_go(files: list[int]) -> None:
+    while files:
+        os.close(files.pop())
 
 
 async def _readable(client: socket.socket) -> None:
