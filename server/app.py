@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +253,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         hosts_changed=hosts_changed,
         registry=registry,
         checks=_checks(data, database, fleet, swaps),
+        allowed_hosts=lambda: store.current.web.allowed_hosts,
         started=started,
     )
     app = App(
@@ -375,31 +375,28 @@ def run(path: Path, host: str, port: int) -> int:
     data = DataDir(path, os.environ)
     try:
         data.prepare()
-        app = build(data, os.environ)
-    except ConfigError as error:
-        sys.stderr.write(f"Spark Control does not start: {error.message}\n")
-        return 2
+        with data.claim():
+            app = build(data, os.environ)
+            log = app.settings.current.log
+            configure(log.level, log.format)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_serve(app, host, port))
     except SparkError as error:
         advice = f" {error.advice}" if error.advice else ""
         sys.stderr.write(f"Spark Control does not start: {error.message}{advice}\n")
-        return 1
-    log = app.settings.current.log
-    configure(log.level, log.format)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(app, host, port, app.parts.clock.now()))
+        return 2 if isinstance(error, ConfigError) else 1
 
 
-async def _serve(app: App, host: str, port: int, began: datetime) -> int:
+async def _serve(app: App, host: str, port: int) -> int:
     log = get_logger("app")
     swept = sweep(app.data.tmp, (app.data.config, app.data.overrides, app.data.known_hosts))
     for problem in swept.problems:
         log.warning("app.sweep", problem=problem)
     try:
         await app.start()
-    except SparkError as error:
-        log.error("app.not_started", error=error.message, advice=error.advice)
+    except SparkError:
         await app.close()
-        return 1
+        raise
     config = uvicorn.Config(
         app.edge,
         host=host,

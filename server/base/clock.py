@@ -1,4 +1,4 @@
-"""Time as an argument: a `Clock` is handed in, so that no test sleeps and no decision reads the wall."""
+"""Time as an argument: a `Clock` is handed in, so no test sleeps and no decision reads the wall."""
 
 import asyncio
 import time

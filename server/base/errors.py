@@ -1,4 +1,4 @@
-"""One error tree. A message names what failed, where, and what to do; never a traceback or a server path.
+"""One error tree. A message names what failed, where, and what to do; never a trace or a path.
 
     SparkError                     500 internal
     ├─ InvalidRequest              400 invalid_request

@@ -15,7 +15,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`code` is stable and snake_case; `message` and `advice` are for people; `host` where it was seen."""
+    """`code` is stable and snake_case; `message` and `advice` for people; `host`: where seen."""
 
     code: str
     severity: Severity

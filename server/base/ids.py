@@ -18,6 +18,6 @@ def _base36(number: int, width: int) -> str:
 
 
 def new_id(prefix: str, now: datetime) -> str:
-    """`prefix-` + nine characters of milliseconds + five random ones, e.g. `swap-0mc1x2y3z4k7q2`."""
+    """`prefix-` + nine characters of milliseconds + five random: `swap-0mc1x2y3z4k7q2`."""
     stamp = _base36(int(now.timestamp() * 1000), 9)
     return f"{prefix}-{stamp}{_base36(secrets.randbelow(36**5), 5)}"

@@ -5,7 +5,7 @@ Refuses to take an unreadable answer for "nothing there": that raises.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,11 +17,31 @@ from server.launch.remote.common import sections
 _LISTENER = re.compile(r'\("([^"]*)",pid=(\d+)')
 
 
+class GpuHold(NamedTuple):
+    """A process on the GPU: what it holds in bytes (None: not told) and its cgroup line."""
+
+    pid: int
+    used: int | None
+    cgroup: str
+
+
 class HostMemory(NamedTuple):
-    """`available` in bytes; `gpu_pids` are the processes on the GPU. None: could not be told."""
+    """`available` in bytes; `holds` are the processes on the GPU. None: could not be told."""
 
     available: int | None
-    gpu_pids: tuple[int, ...] | None
+    holds: tuple[GpuHold, ...] | None
+
+    @property
+    def gpu_pids(self) -> tuple[int, ...] | None:
+        return None if self.holds is None else tuple(hold.pid for hold in self.holds)
+
+    def held_outside(self, others: Collection[str]) -> tuple[GpuHold, ...]:
+        """Processes that belong to none of the containers `others` (ids)."""
+        return tuple(
+            hold
+            for hold in self.holds or ()
+            if not any(ident and ident in hold.cgroup for ident in others)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +112,20 @@ def _name(container: Mapping[str, Any]) -> str:
 
 def memory(output: str, host: str) -> HostMemory:
     parts = whole(output, host)
-    pids: tuple[int, ...] | None = None
-    if "gpu" in parts:
-        heads = (line.partition(",")[0].strip() for line in parts["gpu"].splitlines())
-        pids = tuple(int(head) for head in heads if head.isdigit())
-    return HostMemory(_bytes(parts.get("available", "")), pids)
+    if "gpu" not in parts:
+        return HostMemory(_bytes(parts.get("available", "")), None)
+    owners = dict(line.partition(" ")[::2] for line in parts.get("owners", "").splitlines())
+    rows = ([cell.strip() for cell in line.split(",")] for line in parts["gpu"].splitlines())
+    holds = tuple(
+        GpuHold(int(row[0]), _mib(row[-1]), owners.get(row[0], ""))
+        for row in rows
+        if row[0].isdigit()
+    )
+    return HostMemory(_bytes(parts.get("available", "")), holds)
+
+
+def _mib(text: str) -> int | None:
+    return int(text) * 1024**2 if text.isdigit() else None
 
 
 def memory_wait(output: str, host: str) -> MemoryWait:

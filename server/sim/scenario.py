@@ -31,6 +31,7 @@ class Scenario:
 
     load_seconds: float = 6.0
     fail: str = "none"
+    only: str = ""
     crash_after_seconds: float = 1.0
     start_delay: float = 0.0
     stop_delay: float = 0.0
@@ -67,6 +68,13 @@ class Scenario:
             raise ScenarioError("; ".join(problems))
         return replace(self, **taken)
 
+    def told_to(self, model: str) -> "Scenario":
+        """What an engine for `model` (its path or repository) hears: with `only`, the failures and
+        answers are for the models whose name contains it, and all others are well."""
+        if self.only in model:
+            return self
+        return replace(self, fail="none", answer="ok", shards_broken=False)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -75,7 +83,9 @@ def _problem(key: str, value: object, default: object) -> str | None:
     if isinstance(default, bool):
         return None if isinstance(value, bool) else "must be true or false"
     if isinstance(default, str):
-        if not isinstance(value, str) or value not in CHOICES[key]:
+        if not isinstance(value, str):
+            return "must be text"
+        if value not in CHOICES.get(key, (value,)):
             return f"must be one of {', '.join(CHOICES[key])}"
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:

@@ -25,6 +25,7 @@ from server.config.model import Engine as EngineSettings
 from server.config.model import Settings
 from server.fleet.service import Fleet
 from server.launch.model import Engine, LaunchFailed, LaunchSpec, PlannedCommand
+from server.launch.observe import GpuHold
 from server.launch.service import Engines
 from server.launch.signatures import diagnose, excerpt
 from server.ssh.model import Shells, Stream
@@ -48,6 +49,10 @@ class _Held:
     host: str
     need: int
     pids: tuple[int, ...]
+
+
+def _sum(holds: Sequence[GpuHold]) -> int:
+    return sum(hold.used or 0 for hold in holds)
 
 
 def _distinct(specs: Sequence[LaunchSpec]) -> list[LaunchSpec]:
@@ -166,10 +171,33 @@ class LiveGround:
     async def check(self, spec: LaunchSpec, previous: Deployment | None) -> list[Finding]:
         model = self._catalog().find(spec.model)
         looks = asyncio.gather(*(self._facts(spec, model, node.host) for node in spec.nodes))
-        launch, facts = await asyncio.gather(self._engines.check(spec), looks)
+        memories = asyncio.gather(*(self._available(node.host) for node in spec.nodes))
+        launch, facts, available = await asyncio.gather(self._engines.check(spec), looks, memories)
         served = previous.engine if previous else None
-        fitting = self._fit(spec, model, facts, previous)
+        fitting = self._fit(spec, model, facts, available)
         return findings(spec, facts, launch, fitting, served)
+
+    def _fit(
+        self,
+        spec: LaunchSpec,
+        model: Model | None,
+        facts: Sequence[HostFacts],
+        available: Sequence[int | None],
+    ) -> Fit | None:
+        files = next((f.files for f in facts if f.files and f.files.config), None)
+        sample = self._fleet.latest(spec.head.host)
+        if model is None or files is None or sample is None:
+            return None
+        known = [figure for figure in available if figure is not None]
+        least = min(known) if len(known) == len(available) else None
+        return fit(
+            files.config,
+            files.weight_bytes,
+            model.knobs,
+            len(spec.nodes),
+            sample.memory.total,
+            least,
+        )
 
     async def _facts(self, spec: LaunchSpec, model: Model | None, host: str) -> HostFacts:
         try:
@@ -202,37 +230,25 @@ class LiveGround:
             self._weights[model.source.ref] = files.weight_bytes
         return files
 
-    def _fit(
-        self,
-        spec: LaunchSpec,
-        model: Model | None,
-        facts: Sequence[HostFacts],
-        previous: Deployment | None,
-    ) -> Fit | None:
-        files = next((f.files for f in facts if f.files and f.files.config), None)
-        sample = self._fleet.latest(spec.head.host)
-        if model is None or files is None or files.config is None or sample is None:
+    async def _available(self, host: str) -> int | None:
+        """What will be free there once every engine of ours is gone, asked of the host itself: the
+        samples list GPU processes at a slow beat, and may not know the newest engine yet."""
+        try:
+            memory, seen = await asyncio.gather(
+                self._engines.memory(host), self._engines.observe(host, self.patience())
+            )
+        except SparkError:
             return None
-        available = sample.memory.available
-        if available is not None and previous is not None:
-            available += self._resident(spec.head.host, previous.spec)
-        return fit(
-            files.config,
-            files.weight_bytes,
-            model.knobs,
-            len(spec.nodes),
-            sample.memory.total,
-            available,
-        )
+        if memory.available is None or not any(engine.running for engine in seen):
+            return memory.available
+        return memory.available + _sum(memory.held_outside(self._others(host, seen)))
 
-    def _resident(self, host: str, spec: LaunchSpec) -> int:
-        """Bytes that the GPU processes of that engine hold on `host` by the last sample."""
+    def _others(self, host: str, ours: Sequence[Engine]) -> tuple[str, ...]:
+        """Ids of the containers on the host that are not engines of ours."""
         sample = self._fleet.latest(host)
-        if sample is None or host not in {node.host for node in spec.nodes}:
-            return 0
-        processes = [process for gpu in sample.gpus for process in gpu.processes]
-        mine = [p for p in processes if p.container in {spec.container, None}]
-        return sum(process.used_bytes or 0 for process in mine)
+        containers = sample.containers if sample else None
+        mine = {engine.ident for engine in ours}
+        return tuple(c.id for c in containers or () if c.id not in mine)
 
     # ---- stopping
 
@@ -261,17 +277,14 @@ class LiveGround:
         if not doomed:
             return None
         memory = await self._engines.memory(host)
-        names = {engine.container for engine in doomed}
-        sample = self._fleet.latest(host)
-        processes = [p for gpu in sample.gpus for p in gpu.processes] if sample else []
-        mine = [p for p in processes if p.container in names or p.container is None]
-        held = sum(p.used_bytes or 0 for p in mine)
+        mine = memory.held_outside(self._others(host, doomed))
+        held = _sum(mine)
         for engine in doomed:
             if engine.container != self.patience().container:
                 await self._engines.stop(engine, grace=self.patience().stop_seconds)
         if memory.available is None or not held:
             return None
-        gone = tuple(p.pid for p in mine if p.pid in (memory.gpu_pids or ()))
+        gone = tuple(hold.pid for hold in mine)
         return _Held(host, memory.available + int(MEMORY_SHARE * held), gone)
 
     async def _await_memory(self, held: "_Held", listener: Listener) -> None:

@@ -23,7 +23,7 @@ if command -v docker >/dev/null; then
     printf '%s\n' "$list" | grep -F 'spark-control.launcher=launch-cluster' \
       | sed -n 's/.*"ID": *"\([0-9A-Za-z]*\)".*/\1/p' \
       | while read -r id; do serving "$id" && printf '%s\n' "$id"; done
-  else
+  elif [ $? -ne 127 ]; then
     mark dockererror; printf '%s\n' "$list"
   fi
 fi
@@ -144,6 +144,13 @@ if command -v nvidia-smi >/dev/null; then
   if list=$(nvidia-smi --query-compute-apps=pid,process_name,used_memory \
             --format=csv,noheader,nounits </dev/null 2>/dev/null); then
     mark gpu; printf '%s\n' "$list"
+    mark owners
+    printf '%s\n' "$list" | while IFS=, read -r pid rest; do
+      case $pid in ''|*[!0-9]*) continue ;; esac
+      owner=''
+      [ -r "/proc/$pid/cgroup" ] && read -r owner <"/proc/$pid/cgroup"
+      printf '%s %s\n' "$pid" "$owner"
+    done
   fi
 fi
 mark end

@@ -32,6 +32,7 @@ CAPTURE_SIZES = 35
 class Demand:
     """What the flags ask of this node."""
 
+    model: str
     utilization: float
     max_model_len: int
     world: int
@@ -92,6 +93,7 @@ def demand(options: Options, directory: ModelDirectory) -> Demand:
             "ValueError", f"GPU memory utilization must be less than 1.0. Got {utilization}."
         )
     return Demand(
+        model=options.model,
         utilization=utilization,
         max_model_len=wanted,
         world=world,
@@ -109,7 +111,7 @@ class Loader:
         self._log = log
         self._directory = directory
         self._asked = asked
-        self._told: Scenario = host.scenario
+        self._told: Scenario = host.scenario.told_to(asked.model)
         self._total = self._told.memory_total_bytes
         self._budget = int(asked.utilization * self._total)
 
@@ -186,7 +188,7 @@ class Loader:
 
     async def _maybe_fail(self, done: int, total: int) -> None:
         """The scripted failures strike in the middle of the weights."""
-        self._told = told = self._host.scenario
+        self._told = told = self._host.scenario.told_to(self._asked.model)
         if done < max(1, (total + 1) // 2):
             return
         if told.fail == "hang":

@@ -152,7 +152,7 @@ class Engine:
             reasoning="reasoning-parser" in options.values,
             api_keys=tuple(options.many.get("api-key", [])),
         )
-        self._api = Api(served, lambda: self._host.scenario, self._busy)
+        self._api = Api(served, lambda: self._host.scenario.told_to(options.model), self._busy)
         server = HttpServer(self._api)
         port = options.whole("port", 8000)
         host = options.text("host", "0.0.0.0")
@@ -190,7 +190,7 @@ class Engine:
     async def _maybe_crash(self) -> None:
         """Returns when the scenario says that the engine dies; otherwise never."""
         while True:
-            told = self._host.scenario
+            told = self._host.scenario.told_to(self._options.model)
             if told.fail == "crash":
                 await asyncio.sleep(told.crash_after_seconds)
                 self._log.core("EngineCore encountered a fatal error.", "ERROR", "core.py:717")
