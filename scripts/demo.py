@@ -279,8 +279,8 @@ def show(options: argparse.Namespace, demo: Demo) -> Child:
 
 def stay(app: Child, url: str) -> None:
     """Leave the dashboard up; Ctrl-C is the wanted end."""
-    say(f"\nThe dashboard is at {url} (Ctrl-C stops it).")
     with suppress(KeyboardInterrupt):
+        say(f"\nThe dashboard is at {url} (Ctrl-C stops it).")
         while True:
             app.check()
             time.sleep(0.5)
