@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 
 from tests.sim_cluster import Sim, running_sim
 
@@ -45,20 +47,23 @@ def free_port() -> int:
 
 
 class House:
-    """Spark Control over the data directory of a simulated cluster."""
+    """Spark Control over a data directory: that of the simulated cluster, unless told otherwise."""
 
-    def __init__(self, sim: Sim) -> None:
+    def __init__(self, sim: Sim, data: Path | None = None) -> None:
         self.sim = sim
+        self.data = data or sim.dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=30)
         self.process: subprocess.Popen[bytes] | None = None
         self.log = sim.dir / "serve.log"
+        self.config = self.data / "config.yaml"
+        self._edits = 0
 
     # ---- the process
 
     def start(self) -> None:
-        argv = [sys.executable, "-m", "server.cli.main", "serve", "--data", str(self.sim.dir)]
+        argv = [sys.executable, "-m", "server.cli.main", "serve", "--data", str(self.data)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*argv, "--port", str(self.port)],
@@ -152,12 +157,42 @@ class House:
 
     def kill_engine(self, host: str) -> None:
         """As the kernel's OOM killer would: KILL, with nobody asked."""
+        self.on_host(host, "docker kill spark-control-engine")
 
-        async def kill() -> None:
+    def on_host(self, host: str, command: str) -> str:
+        """What a shell on the host says to `command`, over an SSH session of our own."""
+
+        async def ask() -> str:
             async with await self.sim.connect(host) as connection:
-                await connection.run("docker kill spark-control-engine", check=True)
+                answer = await connection.run(command, check=True)
+                return str(answer.stdout)
 
-        asyncio.run(kill())
+        return asyncio.run(ask())
+
+    def inspected(self, host: str, container: str = "spark-control-engine") -> dict[str, Any]:
+        """What docker says of a container."""
+        found: list[dict[str, Any]] = json.loads(
+            self.on_host(host, f"docker inspect {shlex.quote(container)}")
+        )
+        return found[0]
+
+    def settle(self, **engine: Any) -> None:
+        """Other engine settings, written into config.yaml as a person would; None takes one out.
+
+        Returns when they are in force: a number at the last service says which edit that is.
+        """
+        self._edits += 1
+        body = yaml.safe_load(self.config.read_text())
+        body["engine"] = {
+            key: value for key, value in (body["engine"] | engine).items() if value is not None
+        }
+        body["services"][-1]["max_in_flight"] = mark = self._edits
+        self.config.write_text(yaml.safe_dump(body, sort_keys=False))
+
+        def taken() -> bool:
+            return bool(self.get("/services")["services"][-1]["max_in_flight"] == mark)
+
+        until(taken, "the settings to be taken")
 
     def engines(self) -> list[str]:
         """Names of running engine containers on all hosts, with their model."""
