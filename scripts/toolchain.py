@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -164,6 +165,8 @@ def _uv_by_target() -> None:
 
 
 def _uv_after_apt() -> None:
+    if find_spec("ensurepip") is not None:
+        raise SetupError("python3-venv would not help: this Python has all that it brings")
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise SetupError("not root, or no apt-get: python3-venv was not installed")
     apt_install(["python3-venv"])
