@@ -78,7 +78,7 @@ def engine(
     """An inspected container of ours as an `Engine`.
 
     A container of `launch-cluster` runs a sleeper: its engine runs only while vLLM does (its id or
-    name is in `serving`), or while the launcher is still at work (`starting`).
+    name is in `serving`), or when the launcher has just ended well (`starting`).
     """
     state, marks = container["State"], label_map(container)
     name = str(container.get("Name", "")).lstrip("/")
@@ -88,8 +88,6 @@ def engine(
     if marks.get(LAUNCHER) == "launch-cluster":
         launcher = "launch-cluster"
         up = up and (starting or ident in serving or name in serving)
-    elif starting and state.get("Status") == "created":
-        up = True
     code = state.get("ExitCode")
     ended = state.get("Status") in {"exited", "dead"}
     return Engine(

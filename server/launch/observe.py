@@ -54,7 +54,8 @@ class MemoryWait:
 
 
 def engines(output: str, host: str, *, docker_required: bool = True) -> tuple[Engine, ...]:
-    """Every engine of ours in an answer of `remote.look.OBSERVE`."""
+    """Every engine of ours in an answer of `remote.look.OBSERVE`. What a start is still at work on
+    is not an engine yet: it has no final identity, and starting it again adopts it."""
     parts = whole(output, host)
     if docker_required and "dockererror" in parts:
         raise Unavailable(
@@ -64,11 +65,16 @@ def engines(output: str, host: str, *, docker_required: bool = True) -> tuple[En
     serving = tuple(parts.get("serving", "").split())
     starting = frozenset(parts.get("starting", "").split())
     found = [
-        docker.engine(item, host, serving=serving, starting=_name(item) in starting)
+        (item, docker.engine(item, host, serving=serving))
         for item in docker.containers(parts.get("inspect", ""))
         if docker.is_ours(item)
     ]
-    return (*found, *bare_engines(parts.get("bare", ""), host))
+    settled = [
+        engine
+        for item, engine in found
+        if engine.running or engine.container not in starting or _ended(item)
+    ]
+    return (*settled, *bare_engines(parts.get("bare", ""), host))
 
 
 def whole(output: str, host: str) -> Mapping[str, str]:
@@ -106,8 +112,8 @@ def _bare(line: str, host: str) -> Engine | None:
     )
 
 
-def _name(container: Mapping[str, Any]) -> str:
-    return str(container.get("Name", "")).lstrip("/")
+def _ended(container: Mapping[str, Any]) -> bool:
+    return container["State"].get("Status") in {"exited", "dead"}
 
 
 def memory(output: str, host: str) -> HostMemory:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from server.base.clock import Clock
 from server.base.errors import Conflict, RemoteCommandFailed
 from server.base.finding import Finding
-from server.base.redact import redact_argv
+from server.base.redact import one_line, redact_argv
 from server.config.model import Engine as EngineSettings
 from server.launch import bare, cluster, docker, observe, outcome, survey
 from server.launch.cluster import Capabilities
@@ -161,8 +161,7 @@ class Engines:
         host, patience = spec.head.host, str(math.floor(deadline * 2 / 3))
         for _ in range(3):
             argv = program(text, spec.container, str(self._next()), patience, *args)
-            result = await self._shells.shell(host).run(argv, deadline=deadline)
-            parts = sections(result.stdout)
+            parts = sections(await self._ask(host, argv, deadline))
             behind = outcome.refusal(parts, spec, host)
             if behind is None:
                 return parts
@@ -214,12 +213,11 @@ class Engines:
             str(GONE_SECONDS),
             keep_tag or "",
             what.ident if isinstance(what, Engine) else "",
-            "0.3" if several else "2",
+            "0.3" if several else "1",
             "clients" if several else "",
         )
         deadline = seconds + GONE_SECONDS + 30.0
-        result = await self._shells.shell(host).run(argv, deadline=deadline)
-        parts = sections(result.stdout)
+        parts = sections(await self._ask(host, argv, deadline))
         if "stuck" in parts or not parts.keys() & {"gone", "kept", "foreign"}:
             raise RemoteCommandFailed(
                 f"{container} on {host} did not go away: {parts.get('stuck', '')[:300]}",
@@ -232,9 +230,8 @@ class Engines:
     async def observe(self, host: str, engine: EngineSettings | None = None) -> tuple[Engine, ...]:
         """Every engine of ours on the host, ended ones too. Raises when it cannot be told."""
         argv = program(look.OBSERVE, str(LOG_LIMIT), str(LOG_KEEP))
-        result = await self._shells.shell(host).run(argv, deadline=LOOK_SECONDS)
         needed = engine is None or engine.launcher != "bare"
-        return observe.engines(result.stdout, host, docker_required=needed)
+        return observe.engines(await self._ask(host, argv), host, docker_required=needed)
 
     def follow(
         self, engine: Engine, spec: LaunchSpec | None = None, *, lifetime: float = 86400.0
@@ -255,13 +252,10 @@ class Engines:
             argv = program(look.TAIL_BARE, engine.container, str(lines))
         else:
             argv = program(look.TAIL, engine.ident, str(lines))
-        result = await self._shells.shell(engine.host).run(argv, deadline=LOOK_SECONDS)
-        return result.stdout
+        return await self._ask(engine.host, argv)
 
     async def memory(self, host: str) -> HostMemory:
-        argv = program(look.MEMORY)
-        result = await self._shells.shell(host).run(argv, deadline=LOOK_SECONDS)
-        return observe.memory(result.stdout, host)
+        return observe.memory(await self._ask(host, program(look.MEMORY)), host)
 
     async def await_memory(
         self, host: str, need_bytes: int, gone_pids: Sequence[int], deadline: float
@@ -269,16 +263,26 @@ class Engines:
         """Wait on the host itself until the processes are gone and so much is available."""
         need = str(math.ceil(need_bytes / 1024))
         argv = program(look.AWAIT_MEMORY, need, str(math.ceil(deadline * 10)), *map(str, gone_pids))
-        result = await self._shells.shell(host).run(argv, deadline=deadline + LOOK_SECONDS)
-        return observe.memory_wait(result.stdout, host)
+        return observe.memory_wait(await self._ask(host, argv, deadline + LOOK_SECONDS), host)
 
     async def port_owner(self, host: str, port: int) -> str | None:
         """Who listens on the port there; None when it is free."""
-        shell = self._shells.shell(host)
-        result = await shell.run(("ss", "-ltnpH"), deadline=LOOK_SECONDS)
-        return observe.port_owner(result.stdout, port)
+        return observe.port_owner(await self._ask(host, ("ss", "-ltnpH")), port)
 
     # ---- inner
+
+    async def _ask(self, host: str, argv: Sequence[str], deadline: float = LOOK_SECONDS) -> str:
+        """The answer of one of our programs. They end with 0, so anything else is a cut-off; the
+        program's text is never quoted at a person."""
+        result = await self._shells.shell(host).run(argv, deadline=deadline, check=False)
+        if result.exit_status != 0:
+            raise RemoteCommandFailed(
+                f"a command on {host} was cut off (status {result.exit_status}): "
+                f"{one_line(result.stderr, 200)}",
+                exit_status=result.exit_status,
+                stderr=result.stderr[:2000],
+            )
+        return result.stdout
 
     async def _look(self, spec: LaunchSpec, node: Node) -> Mapping[str, str]:
         head = node.host == spec.head.host
@@ -294,8 +298,7 @@ class Engines:
             spec.source if spec.local_path else "",
             spec.option("bare_venv"),
         )
-        result = await self._shells.shell(node.host).run(argv, deadline=LOOK_SECONDS)
-        parts = observe.whole(result.stdout, node.host)
+        parts = observe.whole(await self._ask(node.host, argv), node.host)
         if "help" in parts:
             caps = cluster.read_help(parts["help"], parts.get("stamp", "").strip())
             self._capabilities[self._checkout_key(spec)] = caps

@@ -84,14 +84,15 @@ exit 0
 )
 
 FOLLOW_CLUSTER = (
-    LIVENESS
+    COMMON
+    + LIVENESS
     + r"""
 # IDENT : its log until vLLM (not only the container) is gone
 docker logs -f "$1" </dev/null 2>&1 &
 log=$!
 trap 'kill $log 2>/dev/null' EXIT TERM INT HUP
 idle=0; patience=15
-while kill -0 $log 2>/dev/null; do
+while stat_of $log; do  # (kill -0 would also see a zombie)
   if serving "$1"; then idle=0; patience=2; else idle=$((idle + 1)); fi
   [ $idle -ge $patience ] && break
   sleep 1

@@ -13,7 +13,7 @@ start harmless, all in ~/.spark-control/engines/NAME:
   starter  pid, start ticks and process group of the shell that holds the lock, for `STOP` to kill.
 
 `STOP` = raise the fence; take the lock, killing its holder when it does not let go; remove the
-container; look again until it is gone (for a second longer when a start was killed, since a daemon
+container; look again until it is gone (several times when a start was killed, since a daemon
 may finish a creation that nobody waits for any more). `docker run` gets `--pull never`, so that no
 start lasts as long as a download. Two starts of one tag: the lock lets one through, the second
 finds the engine of its own tag and adopts it. A reboot ends everything in flight by itself.

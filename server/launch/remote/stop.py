@@ -19,7 +19,7 @@ seize() {
   KILLED=1
   p=''; { read -r p t g <"$dir/starter"; } 2>/dev/null
   myself
-  same_process "$p" "${t:-}" && [ "$g" != "$GROUP" ] && kill -KILL -- "-$g"
+  same_process "$p" "${t:-}" && [ "$g" != "$GROUP" ] && kill -s KILL -- "-$g"
   flock -w 5 9 || rm -f "$dir/lock"
 }
 """
@@ -55,7 +55,7 @@ if [ -n "$keep" ]; then
 fi
 raise "$2"
 seize "$7"
-[ -n "$8" ] && for pid in $(running_clients); do KILLED=1; kill -KILL "$pid" 2>/dev/null; done
+[ -n "$8" ] && for pid in $(running_clients); do KILLED=1; kill -s KILL "$pid" 2>/dev/null; done
 [ -n "$KILLED" ] && mark killed
 calm=0; n=0; asked=''
 end=$(($(date +%s) + limit))
@@ -68,7 +68,7 @@ while [ "$(date +%s)" -le "$end" ]; do
   if [ $code -ne 0 ]; then
     if absent "$out"; then
       calm=$((calm + 1))
-      if [ -z "$KILLED" ] || [ $calm -ge 10 ]; then mark gone; exit 0; fi
+      if [ -z "$KILLED" ] || [ $calm -ge 5 ]; then mark gone; exit 0; fi
     else
       case $out in *ermission\ denied*) break;; esac
     fi
@@ -112,7 +112,11 @@ raise "$2"
 seize "$7"
 [ -n "$KILLED" ] && mark killed
 clear_away() { rm -f "$dir/pid" "$dir/pid.new" "$dir/exit" "$dir/starter"; mark gone; exit 0; }
-signal() { kill "-$1" -- "-$P" 2>/dev/null; for pid in $M; do kill "-$1" "$pid" 2>/dev/null; done; }
+# (dash takes a negative pid only after -s)
+signal() {
+  kill -s "$1" -- "-$P" 2>/dev/null
+  for pid in $M; do kill -s "$1" "$pid" 2>/dev/null; done
+}
 alive || clear_away
 members
 [ "$grace" = 0 ] || signal TERM
