@@ -30,6 +30,7 @@ from server.base.health import Health, Verdict
 from server.base.ids import new_id
 from server.base.logs import configure, get_logger
 from server.catalog.discovery import discover
+from server.catalog.model import Model
 from server.catalog.service import CatalogService
 from server.config.load import ConfigError
 from server.config.model import Host, Settings
@@ -58,6 +59,9 @@ from server.web.app import create_api, create_edge
 from server.web.container_logs import ContainerLogs
 from server.web.discovery import DiscoveryCache
 from server.web.metrics import FleetCollector, SwapMetrics
+from server.web.pages.notice import NoticeBoard
+from server.web.pages.routes import make_site, routes
+from server.web.pages.site import Site
 from server.web.parts import Check, Parts
 
 SHUTDOWN_GRACE_SECONDS = 2.0
@@ -82,6 +86,7 @@ class App:
     logs: ContainerLogs
     swaps: SwapService
     swap_metrics: SwapMetrics
+    notices: NoticeBoard
     inflight: InFlight
     upstream: AiohttpUpstream
     http: httpx.AsyncClient
@@ -94,6 +99,7 @@ class App:
         await self.database.open()
         await self.fleet.start()
         await self.swap_metrics.start()
+        await self.notices.start()
         await self.swaps.start()
         await self.discovery.start()
         self.tasks.add(asyncio.create_task(self._watch_files(), name="settings and catalog files"))
@@ -110,6 +116,7 @@ class App:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.swaps.close()
         await self.discovery.close()
+        await self.notices.close()
         await self.swap_metrics.close()
         await self.logs.close()
         await self.fleet.close()
@@ -256,8 +263,16 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         allowed_hosts=lambda: store.current.web.allowed_hosts,
         started=started,
     )
+    notices = NoticeBoard(bus, clock)
+    site = make_site(
+        bundled("templates"),
+        bundled("static/dist"),
+        notices=notices,
+        public_key=public_key,
+        refusal=lambda model: _refusal(model, store.current),
+    )
     app = App(
-        edge=create_app(parts, gateway),
+        edge=create_app(parts, gateway, site),
         parts=parts,
         public_key=public_key,
         settings=store,
@@ -269,6 +284,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         logs=logs,
         swaps=swaps,
         swap_metrics=SwapMetrics(registry, bus),
+        notices=notices,
         inflight=inflight,
         upstream=upstream,
         http=http,
@@ -279,9 +295,19 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     return app
 
 
-def create_app(parts: Parts, gateway: ASGIApp) -> ASGIApp:
+def create_app(parts: Parts, gateway: ASGIApp, site: Site) -> ASGIApp:
     """The ASGI application: the gateway in front, the JSON API and the pages behind."""
-    return create_edge(parts, create_api(parts), {"v1": gateway}, log=get_logger("web"))
+    api = create_api(parts, pages=[routes(site)])
+    return create_edge(parts, api, {"v1": gateway}, log=get_logger("web"))
+
+
+def _refusal(model: Model, settings: Settings) -> SparkError | None:
+    """Why `model` could not be started with these settings; whether it fits is asked elsewhere."""
+    try:
+        build_spec(model, settings)
+    except SparkError as error:
+        return error
+    return None
 
 
 def _target(settings: Settings, name: str, user: str | None) -> Target:

@@ -1,0 +1,164 @@
+"""The routes of the dashboard: the page, its fragments, its forms and the built assets.
+
+A form answers htmx with the flash fragment (events bring the rest of the page up to date) and a
+plain browser with a redirect to the page; an error is shown in the page either way, with its own
+status.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, get_args
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Request, Response
+from fastapi import Path as PathParam
+
+from server.base.errors import InvalidRequest, InvalidValue, NotFound, SparkError
+from server.swap.model import OnConflict, SwapRecord
+from server.web.pages.assets import Assets
+from server.web.pages.dashboard import Flash, refusal
+from server.web.pages.draw import HEADERS, Pen
+from server.web.pages.model import Refusal
+from server.web.pages.notice import NoticeBoard
+from server.web.pages.site import FRAGMENTS, Site, draw_dashboard
+from server.web.pages.swap import target
+from server.web.parts import Parts
+from server.web.reply import PartsOf, RequesterOf
+
+FOREVER = "public, max-age=31536000, immutable"
+MAX_FIELDS = 20
+QUIET = Flash()
+
+Act = Callable[[], Awaitable[Flash]]
+SwapId = Annotated[str, PathParam(max_length=100)]
+
+
+def make_site(
+    templates: Path, assets: Path, *, notices: NoticeBoard, public_key: str, refusal: Refusal
+) -> Site:
+    """`templates` and `assets` (the built ones) are folders that ship with the program."""
+    built = Assets(assets)
+    return Site(Pen(templates, built), built, notices, public_key, refusal)
+
+
+class Pages:
+    """The routes over one site."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def page(self, parts: PartsOf) -> Response:
+        return await self._drawn(parts, QUIET)
+
+    async def fragment(
+        self, part: Annotated[str, PathParam(max_length=40)], parts: PartsOf, build: str = ""
+    ) -> Response:
+        """A page of another build is told to load anew: its scripts and styles are not these."""
+        draw = FRAGMENTS.get(part)
+        if draw is None:
+            raise NotFound(f"There is no fragment {part!r}.")
+        answer = self._site.pen.fragment(await draw(parts, self._site))
+        if build and build != self._site.assets.build:
+            answer.headers["hx-refresh"] = "true"
+        return answer
+
+    async def asset(self, name: Annotated[str, PathParam(max_length=200)]) -> Response:
+        """Only names of a build are known; each carries the hash of its content."""
+        found = self._site.assets.file(name)
+        if found is None:
+            raise NotFound(f"There is no asset {name[:100]!r}.")
+        return Response(
+            found.content,
+            headers={"cache-control": FOREVER, "cross-origin-resource-policy": "same-origin"},
+            media_type=found.media_type,
+        )
+
+    async def swap(self, request: Request, parts: PartsOf, who: RequesterOf) -> Response:
+        async def act() -> Flash:
+            fields = await _fields(request)
+            model = fields.get("model", "")
+            if not model or len(model) > 512:
+                raise InvalidValue("model: choose one of the models below", param="model")
+            record = await parts.swaps.request(
+                model,
+                on_conflict=_on_conflict(fields.get("on_conflict", "queue")),
+                force=fields.get("force") == "yes",
+                requested_by=who,
+            )
+            return _accepted(record)
+
+        return await self._answer(request, parts, act)
+
+    async def unload(self, request: Request, parts: PartsOf, who: RequesterOf) -> Response:
+        async def act() -> Flash:
+            return _accepted(await parts.swaps.unload(requested_by=who))
+
+        return await self._answer(request, parts, act)
+
+    async def cancel(
+        self, request: Request, parts: PartsOf, who: RequesterOf, swap_id: SwapId
+    ) -> Response:
+        async def act() -> Flash:
+            record = await parts.swaps.cancel(swap_id, requested_by=who)
+            return Flash("info", f"Cancelling the swap to {target(record)}.")
+
+        return await self._answer(request, parts, act)
+
+    async def _answer(self, request: Request, parts: Parts, act: Act) -> Response:
+        """Do what a form asks for, and show what became of it."""
+        status = 200
+        try:
+            flash = await act()
+        except SparkError as error:
+            flash, status = refusal(error), error.status
+        if request.headers.get("hx-request") == "true":
+            return self._site.pen.fragment(flash, status)
+        if status == 200:
+            return Response(status_code=303, headers={"location": "/#swap"} | HEADERS)
+        return await self._drawn(parts, flash, status)
+
+    async def _drawn(self, parts: Parts, flash: Flash, status: int = 200) -> Response:
+        self._site.assets.refresh()
+        dashboard = await draw_dashboard(parts, self._site, flash)
+        return self._site.pen.page(dashboard, status)
+
+
+# ---- forms
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """The fields of an urlencoded form. The body is bounded before a route sees it."""
+    body = await request.body()
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise InvalidRequest("The form cannot be read.") from None
+    return dict(pairs)
+
+
+def _accepted(record: SwapRecord) -> Flash:
+    if record.model is None:
+        return Flash("info", "Asked to unload the model.")
+    return Flash("info", f"Asked for {target(record)}.")
+
+
+def _on_conflict(value: str) -> OnConflict:
+    choices: tuple[OnConflict, ...] = get_args(OnConflict)
+    found = next((one for one in choices if one == value), None)
+    if found is None:
+        raise InvalidValue(f"on_conflict: use {', '.join(choices)}", param="on_conflict")
+    return found
+
+
+def routes(site: Site) -> APIRouter:
+    """For `create_api(pages=[…])`."""
+    router = APIRouter(include_in_schema=False)
+    pages, add = Pages(site), partial(router.add_api_route, response_class=Response)
+    add("/", pages.page, methods=["GET"])
+    add("/ui/{part}", pages.fragment, methods=["GET"])
+    add("/ui/swaps", pages.swap, methods=["POST"])
+    add("/ui/swaps/{swap_id}/cancel", pages.cancel, methods=["POST"])
+    add("/ui/unload", pages.unload, methods=["POST"])
+    add("/static/{name:path}", pages.asset, methods=["GET"])
+    return router

@@ -1,0 +1,110 @@
+"""What the pages stand on beside the parts of the API, and the views made from memory."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from server import __version__
+from server.base.clock import iso
+from server.swap.model import SwapRecord
+from server.web.api.views import waiting
+from server.web.pages.assets import Assets
+from server.web.pages.dashboard import Dashboard, Flash
+from server.web.pages.draw import Pen, View
+from server.web.pages.host import HostList, host_list
+from server.web.pages.model import ModelList, Refusal, model_list
+from server.web.pages.notice import NoticeBoard, NoticeList, notice_list
+from server.web.pages.service import ServiceList, service_list
+from server.web.pages.swap import History, ServingNow, SwapCard, history, serving_now, swap_card
+from server.web.parts import Parts
+
+PAST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """`refusal` says why a model could not be started with the settings of this moment."""
+
+    pen: Pen
+    assets: Assets
+    notices: NoticeBoard
+    public_key: str
+    refusal: Refusal
+
+
+async def draw_serving(parts: Parts, site: Site) -> ServingNow:
+    names = {model.id: model.name for model in parts.catalog.snapshot().models.values()}
+    busy = parts.swaps.current() is not None
+    return serving_now(parts.swaps.serving(), names, parts.clock.now(), busy=busy)
+
+
+async def draw_swap(parts: Parts, site: Site) -> SwapCard:
+    current, queue = parts.swaps.current(), parts.swaps.queue()
+    last: SwapRecord | None = None
+    if current is None and not queue:
+        ended = await parts.swaps.history(1)
+        last = ended[0] if ended else None
+    return swap_card(current, queue, last, parts.swaps.serving(), parts.clock.now())
+
+
+async def draw_models(parts: Parts, site: Site) -> ModelList:
+    catalog = parts.catalog.snapshot()
+    return model_list(catalog, parts.swaps.serving(), waiting(parts), site.refusal)
+
+
+async def draw_history(parts: Parts, site: Site) -> History:
+    return history(await parts.swaps.history(PAST), parts.clock.now())
+
+
+async def draw_hosts(parts: Parts, site: Site) -> HostList:
+    settings = parts.settings.current
+    refused = {host.name: parts.hostkeys.refused(host.name) for host in settings.hosts}
+    return host_list(
+        settings.hosts,
+        {status.name: status for status in parts.fleet.statuses()},
+        {name: one for name, one in refused.items() if one is not None},
+        now=parts.clock.now(),
+        stale_seconds=settings.fleet.stale_seconds,
+        public_key=site.public_key,
+    )
+
+
+async def draw_services(parts: Parts, site: Site) -> ServiceList:
+    return service_list(
+        parts.settings.current.services,
+        {status.name: status for status in parts.fleet.services()},
+        parts.clock.now(),
+    )
+
+
+async def draw_notices(parts: Parts, site: Site) -> NoticeList:
+    return notice_list(parts.settings.problems, site.notices.newest(), parts.clock.now())
+
+
+FRAGMENTS: Mapping[str, Callable[[Parts, Site], Awaitable[View]]] = MappingProxyType(
+    {
+        "serving": draw_serving,
+        "notices": draw_notices,
+        "swap": draw_swap,
+        "models": draw_models,
+        "history": draw_history,
+        "hosts": draw_hosts,
+        "services": draw_services,
+    }
+)
+"""What a page fetches again when an event says so."""
+
+
+async def draw_dashboard(parts: Parts, site: Site, flash: Flash) -> Dashboard:
+    return Dashboard(
+        now=iso(parts.clock.now()) or "",
+        version=__version__,
+        flash=flash,
+        serving=await draw_serving(parts, site),
+        notices=await draw_notices(parts, site),
+        swap=await draw_swap(parts, site),
+        models=await draw_models(parts, site),
+        history=await draw_history(parts, site),
+        hosts=await draw_hosts(parts, site),
+        services=await draw_services(parts, site),
+    )

@@ -1,0 +1,265 @@
+"""The swap card, what is served, and the last swaps. Pure.
+
+The card draws every state of a swap: none yet, waiting, running with its bar, and each of the five
+ends, with cause, advice and log where it failed, and always what is served now.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+from server.base.units import duration
+from server.swap.model import Serving, State, StepRecord, SwapError, SwapRecord
+from server.web.pages.moment import Moment, moment
+
+Tone = Literal["good", "busy", "bad", "warn", "idle"]
+
+WORDS: Mapping[State, tuple[str, Tone]] = MappingProxyType(
+    {
+        State.QUEUED: ("Waiting", "idle"),
+        State.PREFLIGHT: ("Checking", "busy"),
+        State.DRAINING: ("Draining", "busy"),
+        State.STOPPING: ("Stopping", "busy"),
+        State.STARTING: ("Starting", "busy"),
+        State.LOADING: ("Loading", "busy"),
+        State.WARMING: ("Warming up", "busy"),
+        State.ROLLING_BACK: ("Rolling back", "warn"),
+        State.SERVING: ("Serving", "good"),
+        State.UNLOADED: ("Unloaded", "idle"),
+        State.ROLLED_BACK: ("Rolled back", "warn"),
+        State.FAILED: ("Failed", "bad"),
+        State.CANCELLED: ("Cancelled", "idle"),
+    }
+)
+TROUBLED = frozenset({"error", "warning", "unknown"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServingNow:
+    """`model` None: nothing is served."""
+
+    template: ClassVar[str] = "swap/serving.html"
+
+    model: str | None
+    name: str
+    hosts: str
+    since: Moment | None
+    health: str
+    reason: str
+    accepting: bool
+    context: int | None
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    name: str
+    host: str
+    state: str
+    took: str
+    began: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    severity: str
+    message: str
+    advice: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    id: str
+    model: str
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One swap as the card shows it. `percent` is a whole number, so that a bar that has not
+    visibly moved is not drawn anew. `asked` is None for an unload."""
+
+    id: str
+    asked: str | None
+    previous: str | None
+    state: str
+    label: str
+    tone: Tone
+    stage: str
+    percent: int
+    eta: str
+    ended: bool
+    cancelling: bool
+    cancellable: bool
+    asked_by: str
+    cancelled_by: str
+    began: Moment | None
+    finished: Moment | None
+    took: str
+    steps: tuple[Step, ...]
+    findings: tuple[Finding, ...]
+    error: SwapError | None
+    retry: bool
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SwapCard:
+    """`swap` None: there has not been one."""
+
+    template: ClassVar[str] = "swap/card.html"
+
+    swap: Running | None
+    queue: tuple[Queued, ...]
+    serving: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PastSwap:
+    id: str
+    model: str
+    previous: str | None
+    label: str
+    tone: Tone
+    asked_by: str
+    finished: Moment | None
+    took: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    template: ClassVar[str] = "swap/history.html"
+
+    swaps: tuple[PastSwap, ...]
+
+
+def target(record: SwapRecord) -> str:
+    return record.model or "nothing (unload)"
+
+
+def serving_now(
+    serving: Serving | None, names: Mapping[str, str], now: datetime, *, busy: bool
+) -> ServingNow:
+    if serving is None:
+        return ServingNow(None, "", "", None, "unknown", "", False, None, busy)
+    return ServingNow(
+        model=serving.model,
+        name=names.get(serving.model, serving.model),
+        hosts=", ".join(node.host for node in serving.deployment.spec.nodes),
+        since=moment(serving.since, now),
+        health=serving.health.health.value,
+        reason=serving.health.reason,
+        accepting=serving.accepting,
+        context=serving.max_model_len,
+        busy=busy,
+    )
+
+
+def swap_card(
+    running: SwapRecord | None,
+    queue: Sequence[SwapRecord],
+    last: SwapRecord | None,
+    serving: Serving | None,
+    now: datetime,
+) -> SwapCard:
+    """The running swap, else the next one waiting, else the last one that ended."""
+    shown = running or (queue[0] if queue else last)
+    return SwapCard(
+        None if shown is None else _running(shown, now),
+        tuple(
+            Queued(one.id, target(one), one.requested_by)
+            for one in queue
+            if shown is None or one.id != shown.id
+        ),
+        serving.model if serving else None,
+    )
+
+
+def _running(record: SwapRecord, now: datetime) -> Running:
+    label, tone = WORDS[record.state]
+    ended = record.state.final
+    refused = any(one.get("severity") == "error" for one in record.findings)
+    failed = ended and record.error is not None and record.model is not None
+    return Running(
+        id=record.id,
+        asked=record.model,
+        previous=record.previous_model,
+        state=record.state.value,
+        label=label,
+        tone=tone,
+        stage=record.stage,
+        percent=100 if record.state is State.SERVING else int(record.percent),
+        eta="" if ended or record.eta_seconds is None else duration(record.eta_seconds),
+        ended=ended,
+        cancelling=not ended and record.cancelled_by is not None,
+        cancellable=not ended
+        and record.cancelled_by is None
+        and record.state is not State.ROLLING_BACK,
+        asked_by=record.requested_by,
+        cancelled_by=record.cancelled_by or "",
+        began=moment(record.started_at or record.created_at, now),
+        finished=moment(record.finished_at, now),
+        took=_took(record),
+        steps=tuple(_step(step, now) for step in record.steps),
+        findings=tuple(_finding(one) for one in record.findings if _troubled(one)),
+        error=record.error,
+        retry=failed,
+        force=failed and refused and not record.force,
+    )
+
+
+def _took(record: SwapRecord) -> str:
+    if record.finished_at is None:
+        return ""
+    return duration((record.finished_at - (record.started_at or record.created_at)).total_seconds())
+
+
+def _step(step: StepRecord, now: datetime) -> Step:
+    seconds = step.seconds
+    if seconds is None and step.state == "running":
+        seconds = max(0.0, (now - step.began_at).total_seconds())
+    return Step(
+        step.name.replace("_", " "),
+        step.host or "",
+        step.state,
+        duration(seconds),
+        step.began_at.isoformat(),
+    )
+
+
+def _troubled(finding: Mapping[str, Any]) -> bool:
+    return finding.get("severity") in TROUBLED
+
+
+def _finding(finding: Mapping[str, Any]) -> Finding:
+    return Finding(
+        str(finding.get("severity") or ""),
+        str(finding.get("message") or ""),
+        str(finding.get("advice") or ""),
+        str(finding.get("host") or ""),
+    )
+
+
+def history(records: Sequence[SwapRecord], now: datetime) -> History:
+    """Only swaps that ended: the others are on the card."""
+    return History(
+        tuple(
+            PastSwap(
+                id=one.id,
+                model=target(one),
+                previous=one.previous_model,
+                label=WORDS[one.state][0],
+                tone=WORDS[one.state][1],
+                asked_by=one.requested_by,
+                finished=moment(one.finished_at, now),
+                took=_took(one),
+                message=one.error.message if one.error else "",
+            )
+            for one in records
+            if one.state.final
+        )
+    )

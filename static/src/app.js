@@ -1,0 +1,167 @@
+// What htmx leaves to the page: saying when it is stale, counting ages on, and showing in words
+// why a form could not be sent. Text from the server is only ever set as text.
+(() => {
+  "use strict";
+
+  const SILENCE = 20000; // the server beats every 15 s; after this the connection is taken for dead
+  const PATIENCE = 1500; // a break shorter than this is not worth a word
+  const RETRY = 5000;
+  const INFO = 6000;
+
+  const events = document.getElementById("events");
+  const note = document.getElementById("stale");
+  // Ages are counted by the server's clock, whatever the clock of this machine says.
+  const skew = Date.now() - Date.parse(document.body.dataset.now);
+  const now = () => Date.now() - skew;
+
+  let connection = null;
+  let heard = Date.now();
+  let lost = Date.now(); // when the connection was lost; 0 while it stands
+
+  // ---- live or stale
+
+  const up = (event) => {
+    connection = event.detail.connection;
+    heard = Date.now();
+    lost = 0;
+    tick();
+  };
+  const down = () => {
+    lost = lost || Date.now();
+  };
+  events.addEventListener("htmx:sse:after:connection", up);
+  events.addEventListener("htmx:sse:after:message", () => {
+    heard = Date.now();
+  });
+  events.addEventListener("htmx:sse:error", down);
+  events.addEventListener("htmx:sse:close", () => {
+    connection = null;
+    down();
+  });
+  events.addEventListener("htmx:sse:before:connection", (event) => {
+    if (event.detail.connection.attempt > 0) down();
+  });
+
+  const watch = () => {
+    if (document.hidden) return; // paused on purpose: it connects again when it is looked at
+    if (!lost && Date.now() - heard > SILENCE) {
+      // Dead without a word (a sleeping laptop, a lost Wi-Fi): ending the reader makes it connect anew.
+      heard = Date.now();
+      down();
+      connection?.reader?.cancel();
+    }
+    if (!connection && lost && Date.now() - lost > RETRY && Date.now() - heard > RETRY) {
+      // The very first connection failed, or was answered with an error: nobody tries again for us.
+      heard = Date.now();
+      htmx.ajax("GET", events.getAttribute("hx-sse:connect"), { source: events, timeout: 10000 });
+    }
+  };
+
+  const clock = new Intl.DateTimeFormat([], { timeStyle: "medium" });
+  const mark = () => {
+    const stale = lost !== 0 && !document.hidden && Date.now() - lost > PATIENCE;
+    if (stale && note.hidden) {
+      note.querySelector("[data-stale-since]").textContent = clock.format(lost);
+    }
+    note.hidden = !stale;
+    document.documentElement.classList.toggle("stale", stale);
+  };
+
+  // ---- times
+
+  const ago = (seconds) => {
+    if (seconds < 2) return "now";
+    if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+    if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h ago`;
+    return `${Math.floor(seconds / 86400)} days ago`;
+  };
+  const duration = (seconds) => {
+    if (seconds < 10) return `${seconds.toFixed(1)} s`;
+    const whole = Math.round(seconds);
+    if (whole < 60) return `${whole} s`;
+    return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  };
+  const write = (element, text) => {
+    if (element.textContent !== text) element.textContent = text;
+  };
+  const count = () => {
+    for (const element of document.querySelectorAll("time[data-ago]")) {
+      write(element, ago((now() - Date.parse(element.dateTime)) / 1000));
+    }
+    for (const element of document.querySelectorAll("[data-running]")) {
+      const seconds = (now() - Date.parse(element.dataset.running)) / 1000;
+      write(element, duration(Math.max(0, seconds)));
+    }
+  };
+
+  // ---- what became of a form
+
+  let clearing = 0;
+  const flash = (level, text) => {
+    const place = document.getElementById("flash");
+    const line = document.createElement("p");
+    const strong = document.createElement("strong");
+    strong.textContent = text;
+    line.append(strong);
+    place.className = `flash ${level}`;
+    place.dataset.level = level;
+    place.setAttribute("role", level === "error" ? "alert" : "status");
+    place.replaceChildren(line);
+    settle();
+  };
+  const settle = () => {
+    const place = document.getElementById("flash");
+    clearTimeout(clearing);
+    if (place.dataset.level === "info") {
+      clearing = setTimeout(() => {
+        place.replaceChildren();
+        place.className = "flash";
+        place.dataset.level = "";
+      }, INFO);
+    } else if (place.dataset.level === "error") {
+      place.scrollIntoView({ block: "nearest" });
+    }
+  };
+  const complaint = (ctx) => {
+    try {
+      const error = JSON.parse(ctx.text).error;
+      return [error.message, error.advice].filter(Boolean).join(" ");
+    } catch {
+      return `The answer (HTTP ${ctx.response.status}) does not come from Spark Control.`;
+    }
+  };
+  const isForm = (ctx) => ctx?.sourceElement instanceof HTMLFormElement;
+
+  htmx.registerExtension("spark", {
+    // Only what this server drew is put into the page: not the error page of a proxy, not JSON.
+    htmx_before_swap: (element, detail) => {
+      const ctx = detail.ctx;
+      if (ctx.response?.headers?.get("x-spark-fragment")) return true;
+      if (isForm(ctx)) flash("error", complaint(ctx));
+      return false;
+    },
+    htmx_after_swap: (element, detail) => {
+      if (isForm(detail.ctx)) settle();
+    },
+    htmx_error: (element, detail) => {
+      if (isForm(detail.ctx)) {
+        flash("error", "Spark Control could not be reached. Try again in a moment.");
+      }
+    },
+  });
+
+  const tick = () => {
+    watch();
+    mark();
+    count();
+  };
+  setInterval(tick, 1000);
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) {
+      heard = Date.now();
+      lost = lost && Date.now();
+    }
+  });
+  settle();
+})();
