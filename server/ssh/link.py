@@ -60,7 +60,7 @@ class Link:
         self.clock = clock
         self._key_path = key_path
         self._hostkeys = hostkeys
-        self._rng = rng
+        self.rng = rng
         self._live: Live | None = None
         self._connecting: asyncio.Task[Live | Failure] | None = None
         self._failure: Failure | None = None
@@ -136,7 +136,7 @@ class Link:
     def _note_failure(self, failure: Failure) -> None:
         self._failures += 1
         self._failure = failure
-        self._retry_at = self.clock.monotonic() + delay(self._failures, self._rng.random())
+        self._retry_at = self.clock.monotonic() + delay(self._failures, self.rng.random())
 
     def _on_lost(self, client: Client) -> None:
         live = self._live
@@ -229,6 +229,7 @@ class Link:
                 if session.opening is not None:
                     await asyncio.wait([session.opening])
                 group = await session.group if session.channel is not None else None
+                session.break_off_input()
                 if group is not None and not session.closed:
                     await self._signal(group)
         except (TimeoutError, OSError, asyncssh.Error, SparkError) as error:

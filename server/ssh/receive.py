@@ -11,15 +11,17 @@ from collections.abc import AsyncIterable, AsyncIterator
 TRAILER = b"@spark-control: that was the end"
 _CHUNK = 256 * 1024
 
-# $1 path, $2 mode (octal), $3 trailer, $4 its length
+# $1 path, $2 mode (octal), $3 trailer, $4 its length, $5 what makes the temporary name unique. The
+# name is known before the file exists, so that no moment is left in which a signal leaves litter.
 RECEIVE = """\
 export LC_ALL=C
 umask 077
 case $1 in */*) d=${1%/*}/;; *) d=./;; esac
-t=
+[ -d "$d" ] || { echo "there is no directory $d" >&2; exit 1; }
+t=$d.spark-control.$5
 trap 'trap "" HUP INT TERM PIPE; rm -f -- "$t"' EXIT
 trap 'trap "" HUP INT TERM PIPE; exit 1' HUP INT TERM PIPE
-t=$(mktemp -- "$d.spark-control.XXXXXXXX") || exit 1
+set -C
 cat >"$t" || exit 1
 [ "$(tail -c "$4" -- "$t")" = "$3" ] || { echo 'the data broke off' >&2; exit 1; }
 truncate -s "-$4" -- "$t" && chmod "$2" -- "$t" && sync -- "$t" && mv -fT -- "$t" "$1" || exit 1
@@ -27,10 +29,10 @@ trap - EXIT
 """
 
 
-def receive(path: str, mode: int) -> tuple[str, ...]:
-    """The command that takes the file by stdin."""
+def receive(path: str, mode: int, token: str) -> tuple[str, ...]:
+    """The command that takes the file by stdin. `token` is unique among files being received."""
     octal = f"{mode & 0o7777:o}"
-    return ("sh", "-c", RECEIVE, "put", path, octal, TRAILER.decode(), str(len(TRAILER)))
+    return ("sh", "-c", RECEIVE, "put", path, octal, TRAILER.decode(), str(len(TRAILER)), token)
 
 
 async def trailed(data: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:

@@ -50,7 +50,10 @@ class RemoteShell:
             stdin=stdin is not None,
             kill_grace=link.limits.kill_grace,
         )
-        result = await _perform(link, argv, command, deadline, stdin)
+        session = Collected(link.limits)
+        result = await _perform(
+            link, session, argv=argv, command=command, deadline=deadline, data=stdin
+        )
         if check:
             _checked(link, result)
         return result
@@ -92,12 +95,21 @@ class RemoteShell:
     ) -> None:
         link = self._link()
         _refuse_endless(deadline)
-        argv = receive(path, mode)
+        argv = receive(path, mode, f"{link.rng.getrandbits(64):016x}")
         command = wrap(
             argv, deadline + link.limits.belt, stdin=True, kill_grace=link.limits.kill_grace
         )
         shown = ("put", path)
-        result = await _perform(link, shown, command, deadline, trailed(data))
+        session = Collected(link.limits)
+        session.input_is_proved = True
+        result = await _perform(
+            link,
+            session,
+            argv=shown,
+            command=command,
+            deadline=deadline,
+            data=trailed(data),
+        )
         if result.exit_status != 0:
             full = explain.full_disk(link.target, path, result.stderr)
             raise full or explain.failed(link.target, result)
@@ -137,10 +149,15 @@ async def _begin(link: Link, session: Session, command: str, patience: float) ->
 
 
 async def _perform(
-    link: Link, argv: Sequence[str], command: str, deadline: float, data: Data
+    link: Link,
+    session: Collected,
+    *,
+    argv: Sequence[str],
+    command: str,
+    deadline: float,
+    data: Data,
 ) -> Result:
     """Run to the end; whatever else happens, nothing is left running."""
-    session = Collected(link.limits)
     started = link.clock.monotonic()
     patience = asyncio.timeout(deadline)
     try:

@@ -47,6 +47,9 @@ class Session(asyncssh.SSHClientSession[bytes]):
         self.closed = False
         self.lost: Exception | None = None
         self.noise = b""
+        # Whether the receiver tells a broken-off input from a whole one: then it may get the end
+        # of the file before the signal, and is sure not to wait for more.
+        self.input_is_proved = False
         self._slot: Slot | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._paused = False
@@ -124,6 +127,12 @@ class Session(asyncssh.SSHClientSession[bytes]):
                     self.channel.write(chunk)
                     await self._writable.wait()
             self.channel.write_eof()
+
+    def break_off_input(self) -> None:
+        """Close the remote stdin in the middle, where that is safe."""
+        if self.input_is_proved and self.channel is not None and not self.closed:
+            with contextlib.suppress(OSError):
+                self.channel.write_eof()
 
     def close(self) -> None:
         """Close the channel; what runs behind it is not stopped by that."""

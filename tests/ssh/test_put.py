@@ -102,7 +102,7 @@ async def test_a_cancel_half_way_leaves_the_old_file_and_no_litter(shell, side):
 
 async def test_a_directory_that_is_missing_is_told(shell, side):
     """The message has the path and the host."""
-    with pytest.raises(RemoteCommandFailed, match="No such file") as told:
+    with pytest.raises(RemoteCommandFailed, match="there is no directory") as told:
         await shell.put(str(side.home / "none" / "file"), b"x", deadline=10)
     assert "none/file" in told.value.message
     assert "spark-1" in told.value.message
