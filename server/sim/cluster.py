@@ -55,6 +55,7 @@ class Cluster:
         self._reaper = Reaper()
         self._control = Control(self.hosts)
         self._beating: asyncio.Task[None] | None = None
+        self._holding = False
 
     async def open(self) -> Ready:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -134,7 +135,8 @@ class Cluster:
         self._reaper.close()
         if self._block is not None:
             self._block.release()
-        self._pid_file.unlink(missing_ok=True)
+        if self._holding:
+            self._pid_file.unlink(missing_ok=True)
 
     async def _kill_all(self) -> None:
         for host in self.hosts.values():
@@ -162,3 +164,4 @@ class Cluster:
                 )
             procs.sweep(self.root)
         write(self._pid_file, f"{os.getpid()} {procs.ticks(os.getpid())}\n")
+        self._holding = True

@@ -51,8 +51,14 @@ def key_pair(root: Path) -> asyncssh.SSHKey:
 
 
 def known_hosts(root: Path, hosts: Iterable[SimHost]) -> None:
-    lines = [f"[{h.place.address}]:{h.place.port} {h.host_key()}\n" for h in hosts]
-    write(root / "ssh" / "known_hosts", "".join(lines), 0o600)
+    """Every host is pinned. Pins that are there stay: a changed key is for a person to accept."""
+    path = root / "ssh" / "known_hosts"
+    text = path.read_text() if path.exists() else ""
+    for host in hosts:
+        place = f"[{host.place.address}]:{host.place.port}"
+        if f"{place} " not in text:
+            text += f"{place} {host.host_key()}\n"
+    write(path, text, 0o600)
 
 
 def config(root: Path, places: Sequence[Place], port: int, services: Sequence[Kind]) -> str:

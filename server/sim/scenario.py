@@ -80,19 +80,22 @@ class Scenario:
 
 
 def _problem(key: str, value: object, default: object) -> str | None:
+    if isinstance(default, str):
+        return _wrong_text(key, value)
     if isinstance(default, bool):
         return None if isinstance(value, bool) else "must be true or false"
-    if isinstance(default, str):
-        if not isinstance(value, str):
-            return "must be text"
-        if value not in CHOICES.get(key, (value,)):
-            return f"must be one of {', '.join(CHOICES[key])}"
-        return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         return "must be a number, 0 or more"
     if isinstance(default, int) and not isinstance(value, int):
         return "must be a whole number"
     return None
+
+
+def _wrong_text(key: str, value: object) -> str | None:
+    choices = CHOICES.get(key)
+    if choices is None:
+        return None if isinstance(value, str) else "must be text"
+    return None if value in choices else f"must be one of {', '.join(choices)}"
 
 
 def read(path: Path) -> Scenario:

@@ -1,8 +1,8 @@
 """The SSH server of one simulated host, on asyncssh.
 
-Owns authentication by the one key and the start of commands through the login shell, each in a session
-of its own. Refuses passwords, forwarding and PTYs, and, like a real sshd, never kills a process
-because its channel closed.
+Owns authentication by the one key and the start of commands through the login shell, each in a
+session of its own. Refuses passwords, forwarding and PTYs, and, like a real sshd, never kills a
+process because its channel closed.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import socket
 import asyncssh
 
 from server.sim import kit
-from server.sim.layout import HostDir
+from server.sim.layout import HostDir, write
 from server.sim.reaper import Reaper, spawn
 
 USERS = frozenset({"ubuntu", "audio"})
@@ -47,10 +47,15 @@ class Sshd:
         self._host = host
         self._reaper = reaper
         self._authorized = authorized
-        self.key = asyncssh.generate_private_key("ssh-ed25519")
+        self._file = host.root / "ssh_host_ed25519_key"
+        self.key = asyncssh.read_private_key(self._file) if self._file.exists() else self.new_key()
 
-    def new_key(self) -> None:
+    def new_key(self) -> asyncssh.SSHKey:
+        """Another host key, from the next connection on; kept over restarts of the simulator."""
         self.key = asyncssh.generate_private_key("ssh-ed25519")
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        write(self._file, self.key.export_private_key().decode(), 0o600)
+        return self.key
 
     async def serve(self, sock: socket.socket) -> None:
         """SSH over one connection, until it ends."""

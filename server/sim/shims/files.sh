@@ -2,6 +2,8 @@
 # The simulated host's own /proc; everything else is the real command of this name.
 H='@HOST@'
 me=${0##*/}
+real=/usr/bin/$me
+[ -x "$real" ] || real=/bin/$me
 full=0
 if read -r full < "$H/state/full" && [ "$full" = 1 ] && [ -f /dev/stdout ]; then
   echo "$me: write error: No space left on device" >&2
@@ -20,10 +22,10 @@ while [ "$n" -gt 0 ]; do
   set -- "$@" "$a"
   n=$((n - 1))
 done
-[ "$up" = 1 ] || exec "/usr/bin/$me" "$@"
+[ "$up" = 1 ] || exec "$real" "$@"
 read -r now rest < /proc/uptime
 read -r boot < "$H/proc/boot"
 seconds=$((${now%.*} - boot))
-exec "/usr/bin/$me" "$@" 3<<END
+exec "$real" "$@" 3<<END
 $seconds.${now#*.} $((seconds * 19)).00
 END
