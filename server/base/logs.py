@@ -10,6 +10,7 @@ import math
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from types import TracebackType
 from typing import Any, Literal, Self, TextIO
@@ -35,6 +36,7 @@ Secrets = Callable[[], Collection[str]]
 HANDLER = "spark-control"
 VALUE_LIMIT = 4000
 TRACE_LIMIT = 16_000
+NAMES = 512
 _DEPTH = 6
 _ITEMS = 200
 # Libraries whose informational lines are one per packet or request.
@@ -112,6 +114,7 @@ class Renderer(logging.Formatter):
         self._pretty = pretty
         self._colour = colour
         self._secrets = secrets
+        self._named = lru_cache(NAMES)(_named)
 
     def format(self, record: logging.LogRecord) -> str:
         secrets = self._secrets()
@@ -124,11 +127,11 @@ class Renderer(logging.Formatter):
             "event": _text(record.getMessage(), secrets),
         }
         extra: dict[str, Any] = dict(get_contextvars()) | dict(getattr(record, "fields", {}))
-        fields = {
-            _text(name, ()): _field(name, value, secrets)
-            for name, value in extra.items()
-            if name not in head
-        }
+        fields = {}
+        for name, value in extra.items():
+            if name not in head:
+                shown, secret = self._named(name)
+                fields[shown] = _hidden(value) if secret else _plain(value, secrets, 0)
         trace = _trace(record, secrets)
         if self._pretty:
             return self._drawn(head, fields, trace)
@@ -168,10 +171,18 @@ def _text(text: str, secrets: Collection[str]) -> str:
     return one_line(redact(strip_ansi(text[: VALUE_LIMIT * 4]), secrets), VALUE_LIMIT)
 
 
-def _field(name: str, value: Any, secrets: Collection[str], depth: int = 0) -> Any:
-    if value is not None and not isinstance(value, bool) and is_secret_name(name):
-        return REDACTED
-    return _plain(value, secrets, depth)
+def _named(name: str) -> tuple[str, bool]:
+    """A field's name as it is shown, and whether what bears it is a secret."""
+    return _text(name, ()), is_secret_name(name)
+
+
+def _hidden(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool) else REDACTED
+
+
+def _field(name: str, value: Any, secrets: Collection[str], depth: int) -> tuple[str, Any]:
+    shown, secret = _named(name)
+    return shown, _hidden(value) if secret else _plain(value, secrets, depth)
 
 
 def _plain(value: Any, secrets: Collection[str], depth: int) -> Any:
@@ -182,7 +193,7 @@ def _plain(value: Any, secrets: Collection[str], depth: int) -> Any:
         return _number(value)
     if depth < _DEPTH and isinstance(value, Mapping):
         items = [(str(name), item) for name, item in islice(value.items(), _ITEMS)]
-        return {_text(name, ()): _field(name, item, secrets, depth + 1) for name, item in items}
+        return dict(_field(name, item, secrets, depth + 1) for name, item in items)
     if depth < _DEPTH and isinstance(value, list | tuple | set | frozenset):
         return _listed(list(islice(value, _ITEMS)), secrets, depth)
     return _text(str(value), secrets)
