@@ -56,9 +56,13 @@ for word do
   set -- "$@" "$word"
 done
 mark output
-"$@" </dev/null 2>&1
-code=$?
+out=$("$@" </dev/null 2>&1); code=$?
+printf '%s\n' "$out"
 mark code; echo "$code"
+if [ $code -eq 0 ]; then
+  # the id is known to be ours: STOP need not ask whose container bears the name
+  printf '%s\n' "$out" | tail -n 1 >"$dir/id"
+fi
 mark inspect
 docker inspect "$C" </dev/null 2>/dev/null
 rm -f "$dir/starter"

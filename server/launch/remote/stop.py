@@ -57,7 +57,15 @@ raise "$2"
 seize "$7"
 [ -n "$8" ] && for pid in $(running_clients); do KILLED=1; kill -s KILL "$pid" 2>/dev/null; done
 [ -n "$KILLED" ] && mark killed
-calm=0; n=0; asked=''
+known=''
+[ -z "$strict" ] && [ -f "$dir/id" ] && { read -r known <"$dir/id"; } 2>/dev/null
+case $known in *[!0-9a-f]*) known='';; esac
+if [ ${#known} -eq 64 ]; then
+  [ "$grace" = 0 ] || docker stop -t "$grace" "$known" </dev/null >/dev/null 2>&1
+  docker rm -f "$known" </dev/null 2>/dev/null | grep -q . && rm -f "$dir/id" \
+    && [ -z "$KILLED" ] && { mark gone; exit 0; }
+fi
+calm=0; asked=''
 end=$(($(date +%s) + limit))
 while [ "$(date +%s)" -le "$end" ]; do
   code=0; out=''
