@@ -20,7 +20,7 @@ ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
 ALLOWED_HOST = re.compile(rf"{ADDRESS.pattern}|\*")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,254}")
+IMAGE = re.compile(r"(?!.*(\.\.|//))[a-z0-9][A-Za-z0-9._:/@-]{0,254}")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62})")
 HEALTH_PATH = re.compile(r"/[A-Za-z0-9._~/?=&%-]{0,500}")
 INTERFACES = re.compile(
@@ -39,8 +39,10 @@ def _matching(pattern: re.Pattern[str], what: str, use: str) -> AfterValidator:
 
 def _absolute(value: str) -> str:
     path = PurePosixPath(value)
-    if not value.startswith("/") or ".." in path.parts or "\0" in value or str(path) != value:
+    if not value.startswith("/") or ".." in path.parts or str(path) != value:
         raise ValueError("must be an absolute, normalised path without '..' or a trailing slash")
+    if not value.isprintable():
+        raise ValueError("holds a character that cannot be seen")
     return value
 
 

@@ -69,6 +69,7 @@ from server.swap.node import (
     Node,
     rollback_tag,
 )
+from server.swap.preflight import OUTSIDE
 
 Outcome = tuple[SwapRecord, tuple[Effect, ...]]
 Handler = Callable[[SwapRecord, Any, datetime], Outcome]
@@ -127,7 +128,9 @@ def _admitted(record: SwapRecord, event: Admitted, now: datetime) -> Outcome:
 def _checked(record: SwapRecord, event: Checked, now: datetime) -> Outcome:
     record = record.with_(findings=event.findings)
     errors = [f for f in event.findings if f["severity"] == Severity.ERROR.value]
-    if errors and not record.force:
+    if record.force:
+        errors = [f for f in errors if f["code"] == OUTSIDE]
+    if errors:
         first = errors[0]
         return _refused(
             record,

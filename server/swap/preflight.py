@@ -13,6 +13,10 @@ from server.catalog.fit import Fit
 from server.catalog.model import ModelFiles
 from server.launch.model import Engine, LaunchSpec
 
+OUTSIDE = "files_outside"
+"""A local path that leads out of engine.model_roots: the one error that `force` does not override,
+because a start would open a directory to the engine that nobody allowed."""
+
 DOWNLOAD_RESERVE = 20 * GIB
 """Free disk below which a download of unknown size is warned about."""
 
@@ -72,6 +76,10 @@ def _files(spec: LaunchSpec, facts: HostFacts) -> list[Finding]:
         return [Finding("files_unknown", Severity.UNKNOWN, message, host=facts.host)]
     if not files.found:
         return [_absent(spec, facts, files)]
+    if spec.local_path and files.outside:
+        message = f"{spec.source} is refused: {files.reason}."
+        advice = "Move the files under one of engine.model_roots, or add their directory to it."
+        return [Finding(OUTSIDE, Severity.ERROR, message, advice, facts.host)]
     if files.complete is False:
         what = files.reason or f"missing: {', '.join((*files.missing, *files.partial)[:5])}"
         advice = (

@@ -271,8 +271,10 @@ def test_names_must_be_safe_words() -> None:
             {"hosts": [{"name": hostile, "address": hostile, "user": hostile or "-"}]}
         )
         assert len(problems(text)) >= 3, hostile
-    for hostile in ("relative", "/a/../b", "/a//b", "/a/", "~/x", "/a\0b"):
+    for hostile in ("relative", "/a/../b", "/a//b", "/a/", "~/x", "/a\0b", "/a\nb", "/a\u202eb"):
         assert problems(json.dumps({"engine": {"model_roots": [hostile], "hf_home": hostile}}))
+    for hostile in ("x/../y", "x//y", "-v", "X", "x y", "x;y"):
+        assert problems(json.dumps({"engine": {"image": hostile}})), hostile
 
 
 def test_the_program_reads_only_what_it_is_given(

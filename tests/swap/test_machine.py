@@ -195,6 +195,15 @@ def test_force_overrides_the_findings_and_keeps_them() -> None:
     assert made.findings == (BAD_FINDING,)
 
 
+def test_force_never_opens_a_directory_that_nobody_allowed() -> None:
+    outside = BAD_FINDING | {"code": "files_outside"}
+    made, _ = advance(record(force=True), Admitted(None), at(0))
+    made, _ = advance(made, Checked((BAD_FINDING, outside)), at(1))
+    assert made.state is State.FAILED
+    assert made.error is not None
+    assert made.error.code == "files_outside"
+
+
 def test_an_untouched_previous_engine_that_is_mute_is_started_again() -> None:
     """Else `failed` would leave a hung engine on the host."""
     previous = deployment()

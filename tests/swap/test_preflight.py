@@ -63,6 +63,12 @@ def test_missing_shards_refuse_a_local_path_and_warn_of_a_cache() -> None:
     assert codes(broken, made=local)["files_incomplete"] is Severity.ERROR
 
 
+def test_a_local_path_that_leads_out_of_the_roots_is_an_error_of_its_own() -> None:
+    files = ModelFiles("spark-1", True, False, outside=("/etc",), reason="it really lies in /etc")
+    local = replace(spec(), local_path=True)
+    assert codes(replace(GOOD, files=files), made=local)["files_outside"] is Severity.ERROR
+
+
 def test_a_download_onto_a_full_disk_is_warned_about() -> None:
     full = replace(GOOD, files=ModelFiles("spark-1", False, None), disk_free=2 * GIB)
     assert codes(full)["disk_low"] is Severity.WARNING
