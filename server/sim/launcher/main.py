@@ -47,6 +47,9 @@ def docker(node: Node, *argv: str, quiet: bool = False) -> subprocess.CompletedP
         "PATH": f"{node.host.bin}:/usr/bin:/bin",
         "HOME": str(node.host.home),
     }
+    if not (node.host.bin / "docker").exists():
+        sys.stderr.write("docker: command not found\n")
+        return subprocess.CompletedProcess(argv, 127, "", "")
     done = subprocess.run(
         ["docker", *argv],
         env=env,
