@@ -1,6 +1,6 @@
 """One simulated cluster per module, and commands run on it over real SSH."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -26,7 +26,7 @@ def _as_it_was(sim: Sim) -> Iterator[None]:
 
 
 @pytest.fixture
-async def far(sim: Sim):
+async def far(sim: Sim) -> AsyncIterator[Far]:
     """Commands on the hosts; engine containers are removed at the end."""
     there = Far(sim)
     yield there

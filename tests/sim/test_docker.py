@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.sim
 
 
 @pytest.fixture
-async def box(far: Far):
+async def box(far: Far) -> AsyncIterator[str]:
     """A sleeping container named box."""
     await far.out(
         "docker run -d --name box --label a=1 --label b=two --entrypoint= vllm-node sleep infinity"

@@ -5,57 +5,23 @@ loop, one command is one coroutine, and a name is taken before anything is await
 """
 
 import asyncio
-import json
-import os
 import secrets
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from server.sim import memory, procs
 from server.sim.docker import images, recipe, show
+from server.sim.docker.about import About, processes
+from server.sim.docker.call import Answer, Call
 from server.sim.docker.container import Container, NotExecutableError, Recipe
 from server.sim.docker.images import Images
-from server.sim.docker.template import fill
 from server.sim.docker.words import Command, DockerError, parse
 from server.sim.layout import HostDir
 from server.sim.reaper import Reaper, spawn
 
-VERSION = "28.5.1"
 RESTART_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What a client sent: argv, environment, directory, and its three open files.
-
-    The files are let go as soon as nobody needs them: whoever reads the client's output would
-    otherwise wait for the daemon to close it.
-    """
-
-    argv: tuple[str, ...]
-    environ: dict[str, str]
-    cwd: Path
-    files: list[int]
-
-    def release(self) -> None:
-        while self.files:
-            os.close(self.files.pop())
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the client prints. `follow` makes it read a log until the container ends."""
-
-    out: str = ""
-    err: str = ""
-    code: int = 0
-    follow: dict[str, Any] | None = None
-    container: Container | None = None
 
 
 def missing(name: str) -> DockerError:
@@ -69,6 +35,7 @@ class Daemon:
         self.host = host
         self.images = Images()
         self.containers: dict[str, Container] = {}
+        self._about = About(host, self.images, self.containers, self.find)
         self._reaper = reaper
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,13 +57,13 @@ class Daemon:
             "rm": self._rm,
             "wait": self._wait,
             "top": self._top,
-            "pull": self._pull,
-            "images": self._images,
-            "image inspect": self._image_inspect,
-            "rmi": self._rmi,
-            "version": self._version,
-            "info": self._info,
-            "stats": self._stats,
+            "pull": self._about.pull,
+            "images": self._about.images,
+            "image inspect": self._about.image_inspect,
+            "rmi": self._about.rmi,
+            "version": self._about.version,
+            "info": self._about.info,
+            "stats": self._about.stats,
         }
         return await handlers[command.name](command, call)
 
@@ -210,13 +177,8 @@ class Daemon:
                 f"exist or may require 'docker login'\n{recipe.SEE_HELP}",
                 125,
             )
-        await self._fetch(name)
+        await self._about.fetch(name)
         return images.full(name)
-
-    async def _fetch(self, name: str) -> None:
-        await asyncio.sleep(self.host.scenario.download_seconds)
-        if images.full(name) not in self.images.names:
-            self.images.names.append(images.full(name))
 
     async def _exec(self, command: Command, call: Call) -> Answer:
         container = self.find(command.words[0])
@@ -359,7 +321,7 @@ class Daemon:
             raise DockerError(
                 f"Error response from daemon: container {container.id} is not running\n"
             )
-        rows = list(self._processes(container))
+        rows = list(processes(container))
         if any("pid" in word for word in command.words[1:]):
             lines = ["PID                 COMMAND"]
             lines += [f"{pid:<20}{line}" for pid, _, line in rows]
@@ -369,133 +331,3 @@ class Daemon:
                 f"root  {pid}  {ppid}  0  10:00  ?  00:00:01  {line}" for pid, ppid, line in rows
             ]
         return Answer(out="\n".join(lines) + "\n")
-
-    def _processes(self, container: Container) -> Iterator[tuple[int, int, str]]:
-        for pid in procs.carrying("SIM_CONTAINER", container.id):
-            found = procs.stat(pid)
-            if found is not None:
-                yield pid, int(found[1]), " ".join(procs.argv(pid))
-
-    async def _pull(self, command: Command, _: Call) -> Answer:
-        name = command.words[0]
-        if not self.images.pullable(name):
-            raise DockerError(
-                f"Error response from daemon: pull access denied for {name.partition(':')[0]}, "
-                "repository does not exist or may require 'docker login'\n"
-            )
-        await self._fetch(name)
-        full = images.full(name)
-        tag = full.rpartition(":")[2]
-        return Answer(
-            out=f"{tag}: Pulling from {name.partition(':')[0]}\n"
-            f"Digest: {images.ident(full + '-digest')}\n"
-            f"Status: Downloaded newer image for {full}\n{full}\n"
-        )
-
-    async def _images(self, command: Command, _: Call) -> Answer:
-        rows = []
-        for name in self.images.names:
-            repository, tag = name.rsplit(":", 1)
-            whole = images.ident(name)
-            rows.append(
-                {
-                    "Repository": repository,
-                    "Tag": tag,
-                    "ID": whole if "no-trunc" in command.flags else whole[7:19],
-                    "CreatedAt": "2026-09-20 10:11:12 +0000 UTC",
-                    "CreatedSince": "2 months ago",
-                    "Size": "18.7GB",
-                    "Digest": "<none>",
-                    "Containers": "N/A",
-                }
-            )
-        if "quiet" in command.flags:
-            return Answer(out="".join(f"{line['ID']}\n" for line in rows))
-        names = ("Repository", "Tag", "ID", "CreatedSince", "Size")
-        heads = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
-        return Answer(out=show.table(rows, command.value("format"), names, heads))
-
-    async def _image_inspect(self, command: Command, _: Call) -> Answer:
-        known = [(name, self.images.find(name)) for name in command.words]
-        found = [self.images.describe(image) for _, image in known if image]
-        absent = [name for name, image in known if not image]
-        err = "".join(
-            f"Error response from daemon: No such image: {images.full(n)}\n" for n in absent
-        )
-        out = show.dump(found, command.value("format")) if found else "[]\n"
-        return Answer(out=out, err=err, code=1 if absent else 0)
-
-    async def _rmi(self, command: Command, _: Call) -> Answer:
-        out = err = ""
-        for name in command.words:
-            image = self.images.find(name)
-            if image is None:
-                err += f"Error response from daemon: No such image: {images.full(name)}\n"
-            else:
-                self.images.names.remove(image)
-                out += f"Untagged: {image}\nDeleted: {images.ident(image)}\n"
-        return Answer(out=out, err=err, code=1 if err else 0)
-
-    async def _version(self, command: Command, call: Call) -> Answer:
-        side = {"Version": VERSION, "ApiVersion": "1.51", "Os": "linux", "Arch": "arm64"}
-        body = {"Client": side, "Server": {**side, "Platform": {"Name": "simulated"}}}
-        template = command.value("format")
-        if template:
-            return Answer(out=fill("{{json .}}" if template == "json" else template, body) + "\n")
-        if "--version" in call.argv or "-v" in call.argv:
-            return Answer(out=f"Docker version {VERSION}, build simulated\n")
-        return Answer(out=f"Client:\n Version: {VERSION}\nServer: simulated\n Version: {VERSION}\n")
-
-    async def _info(self, command: Command, _: Call) -> Answer:
-        running = sum(c.running for c in self.containers.values())
-        body = {
-            "ID": "simulated",
-            "Name": f"{self.host.name} (simulated)",
-            "Containers": len(self.containers),
-            "ContainersRunning": running,
-            "ContainersStopped": len(self.containers) - running,
-            "Images": len(self.images.names),
-            "Driver": "overlay2",
-            "ServerVersion": VERSION,
-            "OperatingSystem": "NVIDIA DGX OS (simulated)",
-            "OSType": "linux",
-            "Architecture": "aarch64",
-            "NCPU": 20,
-            "MemTotal": self.host.scenario.memory_total_bytes,
-            "DockerRootDir": "/var/lib/docker",
-            "Runtimes": {"nvidia": {"path": "nvidia-container-runtime"}, "runc": {"path": "runc"}},
-            "DefaultRuntime": "runc",
-        }
-        template = command.value("format")
-        if template:
-            return Answer(out=fill("{{json .}}" if template == "json" else template, body) + "\n")
-        return Answer(out="".join(f" {key}: {value}\n" for key, value in body.items()))
-
-    async def _stats(self, command: Command, _: Call) -> Answer:
-        chosen = [self.find(name) for name in command.words] or list(self.containers.values())
-        held = {claim.pid: claim.bytes for claim in memory.claims(self.host)}
-        rows = []
-        for container in chosen:
-            mine = [pid for pid, _, _ in self._processes(container)] if container.running else []
-            used = sum(held.get(pid, 0) for pid in mine)
-            total = self.host.scenario.memory_total_bytes
-            rows.append(
-                {
-                    "ID": container.id[:12],
-                    "Name": container.recipe.name,
-                    "CPUPerc": "12.34%" if used else "0.00%",
-                    "MemUsage": f"{used / 2**30:.2f}GiB / {total / 2**30:.1f}GiB",
-                    "MemPerc": f"{100 * used / total:.2f}%",
-                    "PIDs": str(len(mine)),
-                }
-            )
-        names = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "PIDs")
-        heads = ("CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "PIDS")
-        return Answer(out=show.table(rows, command.value("format"), names, heads))
-
-
-def encode(answer: Answer) -> bytes:
-    """One line for the client."""
-    body = {"out": answer.out, "err": answer.err, "code": answer.code, "follow": answer.follow}
-    body["live"] = answer.container is not None
-    return json.dumps(body).encode() + b"\n"

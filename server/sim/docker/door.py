@@ -13,7 +13,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from server.sim.docker.daemon import Answer, Call, Daemon, encode
+from server.sim.docker.call import Answer, Call, encode
+from server.sim.docker.daemon import Daemon
 from server.sim.docker.words import DockerError
 
 HEAD = struct.Struct("!I")

@@ -21,19 +21,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "Created": container.created,
         "Path": argv[0] if argv else "",
         "Args": list(argv[1:]),
-        "State": {
-            "Status": container.status,
-            "Running": container.running,
-            "Paused": False,
-            "Restarting": False,
-            "OOMKilled": container.oom_killed,
-            "Dead": False,
-            "Pid": container.pid,
-            "ExitCode": container.exit_code,
-            "Error": "",
-            "StartedAt": container.started,
-            "FinishedAt": container.finished,
-        },
+        "State": state(container),
         "Image": recipe.image_id,
         "Name": f"/{recipe.name}",
         "RestartCount": container.restarts,
@@ -63,6 +51,23 @@ def inspect(container: Container) -> dict[str, Any]:
             "Labels": dict(recipe.labels),
         },
         "NetworkSettings": {"Networks": {"host": {"IPAddress": ""}}, "Ports": {}},
+    }
+
+
+def state(container: Container) -> dict[str, Any]:
+    """How it runs, or how it ended."""
+    return {
+        "Status": container.status,
+        "Running": container.running,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": container.oom_killed,
+        "Dead": False,
+        "Pid": container.pid,
+        "ExitCode": container.exit_code,
+        "Error": "",
+        "StartedAt": container.started,
+        "FinishedAt": container.finished,
     }
 
 

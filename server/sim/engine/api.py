@@ -5,7 +5,6 @@ else that would need a model.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 from server.sim.engine import words
 from server.sim.engine.directory import ModelDirectory
 from server.sim.engine.server import Request, Response
+from server.sim.engine.shapes import Plan, events, whole
 from server.sim.scenario import Scenario
 
 VERSION = "0.11.2+simulated"
@@ -41,21 +41,6 @@ class Served:
     kv_tokens: int
     reasoning: bool
     api_keys: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A request that was accepted: what to say and how."""
-
-    ident: str
-    chat: bool
-    model: str
-    prompt_tokens: int
-    pieces: tuple[str, ...]
-    thoughts: tuple[str, ...]
-    finish: str
-    stream: bool
-    usage_at_end: bool
 
 
 class ApiError(Exception):
@@ -197,11 +182,11 @@ class Api:
             await asyncio.Event().wait()
         pieces = self._generate(plan, told)
         if plan.stream:
-            stream = _events(plan, pieces)
+            stream = events(plan, pieces)
             return Response(content_type="text/event-stream; charset=utf-8", stream=stream)
         async for _ in pieces:
             pass
-        return Response.of(_whole(plan))
+        return Response.of(whole(plan))
 
     def _plan(self, body: dict[str, Any], told: Scenario, *, chat: bool) -> Plan:
         served = self._served
@@ -304,79 +289,3 @@ def _conversation(messages: object) -> str:
             content = " ".join(str(part) for part in parts)
         lines.append(f"{message['role']}: {content or ''}")
     return "\n".join(lines)
-
-
-def _usage(plan: Plan) -> dict[str, Any]:
-    made = len(plan.pieces) + len(plan.thoughts)
-    return {
-        "prompt_tokens": plan.prompt_tokens,
-        "total_tokens": plan.prompt_tokens + made,
-        "completion_tokens": made,
-        "prompt_tokens_details": None,
-    }
-
-
-def _whole(plan: Plan) -> dict[str, Any]:
-    text = "".join(plan.pieces)
-    choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": plan.finish}
-    choice["stop_reason"] = None
-    if plan.chat:
-        thought = "".join(plan.thoughts) or None
-        choice["message"] = {
-            "role": "assistant",
-            "content": text,
-            "refusal": None,
-            "tool_calls": [],
-            "reasoning": thought,
-            "reasoning_content": thought,
-        }
-    else:
-        choice["text"] = text
-    return {
-        "id": plan.ident,
-        "object": "chat.completion" if plan.chat else "text_completion",
-        "created": int(time.time()),
-        "model": plan.model,
-        "choices": [choice],
-        "usage": _usage(plan),
-        "system_fingerprint": "simulated",
-    }
-
-
-async def _events(plan: Plan, pieces: AsyncIterator[tuple[str, bool]]) -> AsyncIterator[bytes]:
-    """Server-sent events of a streamed answer, ended by `[DONE]`."""
-
-    def event(choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bytes:
-        body: dict[str, Any] = {
-            "id": plan.ident,
-            "object": "chat.completion.chunk" if plan.chat else "text_completion",
-            "created": created,
-            "model": plan.model,
-            "choices": choices,
-        }
-        if usage is not None:
-            body["usage"] = usage
-        return f"data: {json.dumps(body)}\n\n".encode()
-
-    def choice(part: dict[str, Any] | str, finish: str | None = None) -> list[dict[str, Any]]:
-        content = {"delta": part} if plan.chat else {"text": part}
-        return [{"index": 0, **content, "logprobs": None, "finish_reason": finish}]
-
-    created = int(time.time())
-    opening = False
-    async for text, thought in pieces:
-        if plan.chat and not opening:
-            yield event(choice({"role": "assistant", "content": ""}))
-            opening = True
-        if not plan.chat:
-            yield event(choice(text))
-        elif thought:
-            yield event(choice({"reasoning": text, "reasoning_content": text}))
-        else:
-            yield event(choice({"content": text}))
-    if plan.chat and not opening:
-        yield event(choice({"role": "assistant", "content": ""}))
-    yield event(choice({} if plan.chat else "", plan.finish))
-    if plan.usage_at_end:
-        yield event([], _usage(plan))
-    yield b"data: [DONE]\n\n"
