@@ -9,6 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -95,10 +96,10 @@ class LiveGround:
     def patience(self) -> EngineSettings:
         return self._settings().engine
 
-    def available(self, host: str) -> int | None:
-        """Available bytes by the last sample."""
+    def available(self, host: str, since: datetime) -> int | None:
+        """Available bytes by the last sample; None when that is older than `since`."""
         sample = self._fleet.latest(host)
-        return sample.memory.available if sample else None
+        return sample.memory.available if sample and sample.at >= since else None
 
     def follow(self, spec: LaunchSpec, engine: Engine) -> AbstractAsyncContextManager[Stream]:
         return self._engines.follow(engine, spec)
@@ -271,12 +272,16 @@ class LiveGround:
 
     async def _held(self, host: str, keep_tag: str | None) -> "_Held | None":
         """What the engines that are about to go hold there. An engine under a container name that
-        the settings no longer name is stopped here: the specs below would not reach it."""
-        seen = await self._engines.observe(host, self.patience())
-        doomed = [engine for engine in seen if engine.running and engine.tag != keep_tag]
-        if not doomed:
+        the settings no longer name is stopped here: the specs below would not reach it. A host that
+        does not say is left to the stop itself, so that the other hosts are not spared by it."""
+        try:
+            seen = await self._engines.observe(host, self.patience())
+            doomed = [engine for engine in seen if engine.running and engine.tag != keep_tag]
+            if not doomed:
+                return None
+            memory = await self._engines.memory(host)
+        except SparkError:
             return None
-        memory = await self._engines.memory(host)
         mine = memory.held_outside(self._others(host, doomed))
         held = _sum(mine)
         for engine in doomed:
@@ -299,8 +304,9 @@ class LiveGround:
 
     async def discard(self, spec: LaunchSpec, tag: str, listener: Listener) -> None:
         """Everything of ours under the name goes, and a start still on its way is defeated: at this
-        point of a swap nothing else of ours is meant to run on these hosts."""
-        await self._engines.stop(spec, grace=self.patience().stop_seconds, on_step=listener.step)
+        point of a swap nothing else of ours is meant to run on these hosts. Its memory is waited
+        for as well: the previous model is about to take it."""
+        await self.stop_all([spec], keep_tag=None, listener=listener)
 
     async def remove(self, engine: Engine) -> None:
         await self._engines.stop(engine, grace=self.patience().stop_seconds)
@@ -311,13 +317,13 @@ class LiveGround:
         try:
             return await self._engines.start(spec, tag=tag, on_step=listener.step)
         except LaunchFailed as error:
-            diagnosis = diagnose(error.output, exit_code=None, oom_killed=False)
+            diagnosis = error.diagnosis
             raise EngineBrokeError(
                 SwapError(
                     code=diagnosis.code,
                     message=error.message,
                     cause=diagnosis.cause,
-                    advice=diagnosis.advice or error.advice or "",
+                    advice=diagnosis.advice,
                     log_excerpt=excerpt(error.output),
                 )
             ) from error

@@ -6,6 +6,7 @@ the host, or when the host stays lost.
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, suppress
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from server.base.clock import Clock
@@ -21,6 +22,8 @@ from server.swap.model import SwapError
 
 HEALTH_POLL_SECONDS = 0.2
 RETRY_HOST_SECONDS = 1.0
+GUARD_AFTER = timedelta(seconds=1)
+"""A sample from before this much of the load tells of the engine that was stopped before it."""
 
 
 class Site(Protocol):
@@ -32,7 +35,7 @@ class Site(Protocol):
     def patience(self) -> EngineSettings: ...
     async def healthy(self, spec: LaunchSpec) -> bool: ...
     async def runs(self, spec: LaunchSpec, engine: Engine) -> bool: ...
-    def available(self, host: str) -> int | None: ...
+    def available(self, host: str, since: datetime) -> int | None: ...
     def follow(self, spec: LaunchSpec, engine: Engine) -> AbstractAsyncContextManager[Stream]: ...
     async def tail(self, spec: LaunchSpec, engine: Engine) -> str: ...
     async def explain(self, spec: LaunchSpec, engine: Engine) -> SwapError: ...
@@ -49,6 +52,7 @@ class Load:
         self._last = ""
         self._ready = asyncio.Event()
         self._moved = site.clock.monotonic()
+        self._guarded_from = site.clock.now() + GUARD_AFTER
 
     async def run(self) -> None:
         follower = asyncio.create_task(self._follow())
@@ -116,7 +120,7 @@ class Load:
         """End the load before it wedges the host: a GB10 out of memory may need a power cycle."""
         floor = self._site.patience().guard_bytes
         for node in self._spec.nodes:
-            available = self._site.available(node.host)
+            available = self._site.available(node.host, self._guarded_from)
             if available is not None and available < floor:
                 text = await self._site.tail(self._spec, self._engine)
                 raise EngineBrokeError(

@@ -49,9 +49,12 @@ def hosts_of(record: SwapRecord) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.host for spec in specs for node in spec.nodes))
 
 
-def tagged(facts: Facts, tag: str) -> Engine | None:
-    """The engine that bears `tag`: a running one before one that ended."""
-    mine = [e for engines in facts.values() for e in engines or () if e.tag == tag]
+def tagged(facts: Facts, tag: str, head: str) -> Engine | None:
+    """The engine on the head node that bears `tag`: a running one before one that ended.
+
+    A worker's container bears the same tag, and may be there before the head's.
+    """
+    mine = [engine for engine in facts.get(head) or () if engine.tag == tag]
     return next((e for e in mine if e.running), mine[0] if mine else None)
 
 
@@ -76,8 +79,10 @@ def resume(record: SwapRecord, facts: Facts) -> Decision:
 
 
 def _starting(record: SwapRecord, facts: Facts, node: Node) -> Decision:
-    tag = record.id if node is Node.STARTING else rollback_tag(record.id)
-    engine = tagged(facts, tag)
+    forward = node is Node.STARTING
+    tag = record.id if forward else rollback_tag(record.id)
+    spec = record.target if forward or record.previous is None else record.previous.spec
+    engine = tagged(facts, tag, spec.head.host) if spec else None
     if engine is not None and engine.running:
         return Report(Started(engine))
     effect = effect_of(record)

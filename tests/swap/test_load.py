@@ -1,0 +1,115 @@
+"""One load: what ends it, and what must not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import pytest
+
+from server.base.clock import Clock, SystemClock
+from server.base.errors import HostUnreachable
+from server.config.model import Engine as EngineSettings
+from server.launch.model import Engine, LaunchSpec, Progress
+from server.ssh.model import Stream
+from server.swap.ground import EngineBrokeError
+from server.swap.load import GUARD_AFTER, Load
+from server.swap.model import SwapError
+from tests.swap.made import at, engine, spec
+
+
+class Quiet:
+    """Hears everything, keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def step(self, name: str, host: str) -> None: ...
+    def line(self, text: str) -> None: ...
+    def progress(self, progress: Progress) -> None: ...
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class HandClock(SystemClock):
+    """Moves only when somebody sleeps on it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return at(self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+
+class Site:
+    """A host: `sampled` is when its last sample was true, `lost` whether its log can be read."""
+
+    def __init__(self, *, available: int, sampled: datetime, looks: int = 3) -> None:
+        self.hand = HandClock()
+        self.lost = False
+        self._available = available
+        self._sampled = sampled
+        self._looks = looks
+
+    @property
+    def clock(self) -> Clock:
+        return self.hand
+
+    def patience(self) -> EngineSettings:
+        return EngineSettings(host_lost_seconds=5)
+
+    async def healthy(self, spec: LaunchSpec) -> bool:
+        self._looks -= 1
+        return self._looks < 0
+
+    async def runs(self, spec: LaunchSpec, engine: Engine) -> bool:
+        return True
+
+    def available(self, host: str, since: datetime) -> int | None:
+        return self._available if self._sampled >= since else None
+
+    @asynccontextmanager
+    async def follow(self, spec: LaunchSpec, engine: Engine) -> AsyncIterator[Stream]:
+        if self.lost:
+            raise HostUnreachable("spark-1 is down")
+        await asyncio.Event().wait()
+        yield  # type: ignore[misc]
+
+    async def tail(self, spec: LaunchSpec, engine: Engine) -> str:
+        return "the log"
+
+    async def explain(self, spec: LaunchSpec, engine: Engine) -> SwapError:
+        return SwapError("engine_died", "ended")
+
+
+async def load(site: Site) -> None:
+    async with asyncio.timeout(10):
+        await Load(site, spec(), engine("swap-1"), Quiet()).run()
+
+
+async def test_too_little_memory_ends_a_load() -> None:
+    site = Site(available=1 << 20, sampled=at(0) + GUARD_AFTER)
+    with pytest.raises(EngineBrokeError) as caught:
+        await load(site)
+    assert caught.value.error.code == "memory_guard"
+
+
+async def test_a_sample_from_before_the_load_ends_nothing() -> None:
+    """It tells of the engine that was stopped before this one: a rollback would fail for it."""
+    await load(Site(available=1 << 20, sampled=at(0)))
+
+
+async def test_a_host_that_stays_lost_ends_a_load_with_the_truth() -> None:
+    site = Site(available=1 << 40, sampled=at(0), looks=1000)
+    site.lost = True
+    with pytest.raises(EngineBrokeError) as caught:
+        await load(site)
+    assert caught.value.error.code == "host_lost"
+    assert site.hand.seconds >= 5
