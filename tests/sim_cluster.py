@@ -16,10 +16,18 @@ from typing import Any
 
 import asyncssh
 
-START = (
-    "import sys; from pathlib import Path; from server.sim.command import run; "
-    "run(int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4])"
-)
+START = """
+import os, signal, sys, threading
+from pathlib import Path
+from server.sim.command import run
+
+def end_with_the_tests():  # their death, however sudden, closes our stdin
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=end_with_the_tests, daemon=True).start()
+run(int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4])
+"""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -105,13 +113,19 @@ class Sim:
     def kill(self) -> None:
         """-9: the simulator gets no chance to clean up."""
         self.process.kill()
-        self.process.wait(10)
+        self._waited(10)
 
     def stop(self) -> int:
         """TERM; the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+        return self._waited(15)
+
+    def _waited(self, seconds: float) -> int:
+        code = self.process.wait(seconds)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        return code
 
 
 def start_sim(
@@ -122,13 +136,21 @@ def start_sim(
     argv = [sys.executable, "-c", START, str(hosts), str(directory), str(load_seconds), fail]
     with (directory / "sim.log").open("a") as log:
         process = subprocess.Popen(
-            argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+            argv,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
         )
     assert process.stdout is not None
     with process.stdout:
         line = process.stdout.readline()
     if not line:
         process.wait(10)
+        assert process.stdin is not None
+        process.stdin.close()
         raise RuntimeError(f"the simulator did not start:\n{(directory / 'sim.log').read_text()}")
     return Sim(directory, json.loads(line)["control"], process)
 
