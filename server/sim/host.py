@@ -66,7 +66,7 @@ class SimHost:
         return self.place.name
 
     async def open(self, told: Scenario) -> None:
-        kit.install(self.directory, self.place.address)
+        kit.install(self.directory, self.place.address, self.place.cluster_address)
         self._boot()
         self.tell(told)
         self._door.open()

@@ -21,12 +21,14 @@ SHELL_SHIMS = {
     "df": "df",
     "free": "free",
     "curl": "curl",
+    "ip": "ip",
     **dict.fromkeys(FILE_READERS, "files"),
 }
 PYTHON_SHIMS = {
     "docker": "server.sim.docker.client",
     "vllm": "server.sim.engine.main",
     "ss": "server.sim.tools.ss",
+    "ssh": "server.sim.tools.ssh",
     "pgrep": "server.sim.tools.pgrep",
 }
 LOGIN_SHELL = "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh"
@@ -75,7 +77,7 @@ def shell_shim(host: Path, name: str) -> str:
     return text.replace("'@HOST@", "'" + str(host).replace("'", "'\\''"))
 
 
-def install(host: HostDir, address: str) -> None:
+def install(host: HostDir, address: str, cluster_address: str) -> None:
     """Everything a host needs, written anew; its home and its caches are left alone."""
     for part in (
         host.home,
@@ -102,6 +104,7 @@ def install(host: HostDir, address: str) -> None:
         link.unlink(missing_ok=True)
         link.symlink_to(interpreter())
     write(host.state / "address", f"{address}\n")
+    write(host.state / "cluster_address", f"{cluster_address}\n")
     write(host.link, "up\n")
     write(host.proc / "net/dev", net_dev(1203498765, 998123456))
 
