@@ -16,7 +16,7 @@ from server.base.clock import Clock
 from server.base.errors import Conflict, ModelNotFound, NotFound, QueueFull, SparkError
 from server.base.finding import Finding
 from server.base.health import Verdict
-from server.base.logs import get_logger
+from server.base.logs import bind, get_logger
 from server.catalog.model import Catalog, Model
 from server.config.model import Settings
 from server.launch.model import LaunchSpec, PlannedCommand
@@ -334,7 +334,8 @@ class SwapService:
         if driver is None:
             raise RuntimeError("no swap to drive")
         try:
-            ended = await driver.run(first)
+            with bind(swap_id=driver.record.id):  # in every log line, whichever room it is from
+                ended = await driver.run(first)
         except Exception:  # a bug of ours: say so in the history, and keep the writer alive
             self._log.exception("swap.bug", swap_id=driver.record.id)
             ended = await self._bury(driver.record)
