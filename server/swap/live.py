@@ -26,7 +26,7 @@ from server.config.model import Engine as EngineSettings
 from server.config.model import Settings
 from server.fleet.service import Fleet
 from server.launch.model import Engine, LaunchFailed, LaunchSpec, PlannedCommand
-from server.launch.observe import GpuHold
+from server.launch.observe import GpuHold, HostMemory
 from server.launch.service import Engines
 from server.launch.signatures import diagnose, excerpt
 from server.ssh.model import Shells, Stream
@@ -172,8 +172,9 @@ class LiveGround:
     async def check(self, spec: LaunchSpec, previous: Deployment | None) -> list[Finding]:
         model = self._catalog().find(spec.model)
         looks = asyncio.gather(*(self._facts(spec, model, node.host) for node in spec.nodes))
-        memories = asyncio.gather(*(self._available(node.host) for node in spec.nodes))
-        launch, facts, available = await asyncio.gather(self._engines.check(spec), looks, memories)
+        memories = asyncio.gather(*(self._memory(node.host) for node in spec.nodes))
+        launch, facts, memory = await asyncio.gather(self._engines.check(spec), looks, memories)
+        available = [self._available(*pair) for pair in zip(facts, memory, strict=True)]
         served = previous.engine if previous else None
         fitting = self._fit(spec, model, facts, available)
         return findings(spec, facts, launch, fitting, served)
@@ -231,18 +232,20 @@ class LiveGround:
             self._weights[model.source.ref] = files.weight_bytes
         return files
 
-    async def _available(self, host: str) -> int | None:
-        """What will be free there once every engine of ours is gone, asked of the host itself: the
-        samples list GPU processes at a slow beat, and may not know the newest engine yet."""
+    async def _memory(self, host: str) -> HostMemory | None:
         try:
-            memory, seen = await asyncio.gather(
-                self._engines.memory(host), self._engines.observe(host, self.patience())
-            )
+            return await self._engines.memory(host)
         except SparkError:
             return None
-        if memory.available is None or not any(engine.running for engine in seen):
+
+    def _available(self, facts: HostFacts, memory: HostMemory | None) -> int | None:
+        """What will be free there once every engine of ours is gone, asked of the host itself: the
+        samples list GPU processes at a slow beat, and may not know the newest engine yet."""
+        if memory is None or not facts.reachable:
+            return None
+        if memory.available is None or not any(engine.running for engine in facts.engines):
             return memory.available
-        return memory.available + _sum(memory.held_outside(self._others(host, seen)))
+        return memory.available + _sum(memory.held_outside(self._others(facts.host, facts.engines)))
 
     def _others(self, host: str, ours: Sequence[Engine]) -> tuple[str, ...]:
         """Ids of the containers on the host that are not engines of ours."""
@@ -275,12 +278,13 @@ class LiveGround:
         the settings no longer name is stopped here: the specs below would not reach it. A host that
         does not say is left to the stop itself, so that the other hosts are not spared by it."""
         try:
-            seen = await self._engines.observe(host, self.patience())
-            doomed = [engine for engine in seen if engine.running and engine.tag != keep_tag]
-            if not doomed:
-                return None
-            memory = await self._engines.memory(host)
+            seen, memory = await asyncio.gather(
+                self._engines.observe(host, self.patience()), self._engines.memory(host)
+            )
         except SparkError:
+            return None
+        doomed = [engine for engine in seen if engine.running and engine.tag != keep_tag]
+        if not doomed:
             return None
         mine = memory.held_outside(self._others(host, doomed))
         held = _sum(mine)
@@ -329,9 +333,8 @@ class LiveGround:
             ) from error
 
     async def watch(self, spec: LaunchSpec, engine: Engine, listener: Listener) -> None:
-        load = Load(self, spec, engine, listener)
-        await load.run()
-        if not await self._ours(spec, engine):
+        known = await Load(self, spec, engine, listener).run()
+        if not known and not await self._ours(spec, engine):
             raise EngineBrokeError(await self.explain(spec, engine))
 
     async def _ours(self, spec: LaunchSpec, engine: Engine) -> bool:

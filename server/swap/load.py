@@ -51,10 +51,13 @@ class Load:
         self._listener = listener
         self._last = ""
         self._ready = asyncio.Event()
+        self._reading = False
         self._moved = site.clock.monotonic()
         self._guarded_from = site.clock.now() + GUARD_AFTER
 
-    async def run(self) -> None:
+    async def run(self) -> bool:
+        """Whether it is known that the 200 is this engine's own: its log had told that it serves,
+        and was still open, which it is only while the engine runs."""
         follower = asyncio.create_task(self._follow())
         try:
             while not await self._site.healthy(self._spec):
@@ -64,6 +67,7 @@ class Load:
                 await self._guard()
                 await self._check_patience()
                 await self._pause(follower)
+            return self._ready.is_set() and self._reading
         finally:
             follower.cancel()
             with suppress(asyncio.CancelledError, SparkError):
@@ -92,11 +96,13 @@ class Load:
                 async with self._site.follow(self._spec, self._engine) as stream:
                     reader = PhaseReader()
                     async for line in stream:
-                        lost_since = None
+                        lost_since, self._reading = None, True
                         self._hear(line, reader)
+                    self._reading = False
                 if not await self._site.runs(self._spec, self._engine):
                     return
             except (HostUnreachable, DeadlineExceeded) as error:
+                self._reading = False
                 now = self._site.clock.monotonic()
                 lost_since = now if lost_since is None else lost_since
                 if now - lost_since >= limit:

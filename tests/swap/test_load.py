@@ -1,7 +1,7 @@
 """One load: what ends it, and what must not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -48,12 +48,34 @@ class HandClock(SystemClock):
         await asyncio.sleep(0)
 
 
+class Log:
+    """The engine's log: its lines, then silence, or with `ends` its end (once)."""
+
+    def __init__(self, lines: Sequence[str], *, ends: bool) -> None:
+        self.exit_status: int | None = None
+        self._lines = iter(lines)
+        self._ends = ends
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        line = next(self._lines, None)
+        if line is not None:
+            return line
+        if not self._ends:
+            await asyncio.Event().wait()
+        self._ends = False
+        raise StopAsyncIteration
+
+
 class Site:
     """A host: `sampled` is when its last sample was true, `lost` whether its log can be read."""
 
     def __init__(self, *, available: int, sampled: datetime, looks: int = 3) -> None:
         self.hand = HandClock()
         self.lost = False
+        self.log = Log([], ends=False)
         self._available = available
         self._sampled = sampled
         self._looks = looks
@@ -79,8 +101,7 @@ class Site:
     async def follow(self, spec: LaunchSpec, engine: Engine) -> AsyncIterator[Stream]:
         if self.lost:
             raise HostUnreachable("spark-1 is down")
-        await asyncio.Event().wait()
-        yield  # type: ignore[misc]
+        yield self.log
 
     async def tail(self, spec: LaunchSpec, engine: Engine) -> str:
         return "the log"
@@ -89,9 +110,9 @@ class Site:
         return SwapError("engine_died", "ended")
 
 
-async def load(site: Site) -> None:
+async def load(site: Site) -> bool:
     async with asyncio.timeout(10):
-        await Load(site, spec(), engine("swap-1"), Quiet()).run()
+        return await Load(site, spec(), engine("swap-1"), Quiet()).run()
 
 
 async def test_too_little_memory_ends_a_load() -> None:
@@ -113,3 +134,25 @@ async def test_a_host_that_stays_lost_ends_a_load_with_the_truth() -> None:
         await load(site)
     assert caught.value.error.code == "host_lost"
     assert site.hand.seconds >= 5
+
+
+READY = "INFO:     Application startup complete."
+
+
+@pytest.mark.parametrize(
+    ("lines", "ends", "known"),
+    [
+        ([READY], False, True),
+        ([READY], True, False),
+        (["loading"], False, False),
+        ([], False, False),
+    ],
+    ids=["told and open", "told and ended", "not told", "silent"],
+)
+async def test_a_200_is_the_engines_own_when_its_open_log_told_so(
+    lines: list[str], ends: bool, known: bool
+) -> None:
+    """Anything less and the host has to be asked whether this very engine runs."""
+    site = Site(available=1 << 40, sampled=at(0))
+    site.log = Log(lines, ends=ends)
+    assert await load(site) is known
