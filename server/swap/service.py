@@ -290,7 +290,7 @@ class SwapService:
                 await self._next()
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._look_seconds):
+                async with asyncio.timeout(self._vigil.pause(self._look_seconds)):
                     await self._wake.wait()
             self._wake.clear()
             if not self._queue:

@@ -12,7 +12,7 @@ from server.base.health import Health, Verdict
 from server.base.logs import get_logger
 from server.config.model import Settings
 from server.launch.model import Engine, LaunchSpec
-from server.swap.after import Reaction, after_death, strays
+from server.swap.after import WINDOW, Reaction, after_death, strays
 from server.swap.ground import Ground
 from server.swap.ledger import Ledger
 from server.swap.model import Deployment, Serving, State, SwapRecord
@@ -20,6 +20,7 @@ from server.swap.showing import Showing
 
 FAILED_LOOKS = 2
 """Looks in a row that must find the engine gone: one may fall into a moment of restart."""
+SECOND_LOOK_SECONDS = 0.5
 
 
 class Vigil:
@@ -42,7 +43,8 @@ class Vigil:
         self._clock = clock
         self._again = again
         self._log = get_logger("swap")
-        self._restarts: list[datetime] = []
+        self._restarts: dict[str, list[datetime]] = {}
+        self._deaths: dict[str, datetime] = {}
         self._bad_looks = 0
         self._swept: frozenset[str] = frozenset()
 
@@ -50,6 +52,10 @@ class Vigil:
         """A swap ended: what was seen before it says nothing about what runs now."""
         self._bad_looks = 0
         self._swept = frozenset()
+
+    def pause(self, seconds: float) -> float:
+        """Until the next look: `seconds`, but less while the engine is thought to be gone."""
+        return min(seconds, SECOND_LOOK_SECONDS) if self._bad_looks else seconds
 
     async def look(self) -> None:
         """One look: is what serves still there, and did a host come back that must be swept."""
@@ -79,11 +85,13 @@ class Vigil:
         spec = serving.deployment.spec
         error = await self._ground.explain(spec, serving.deployment.engine)
         now = self._clock.now()
-        earlier = await self._earlier(serving.model)
+        self._deaths[serving.model] = now
+        restarts = self._restarts.setdefault(serving.model, [])
+        earlier = await self._earlier(now)
         engine = self._settings().engine
         reaction, sentence = after_death(
             engine.on_death,
-            restarts=self._restarts,
+            restarts=restarts,
             limit=engine.restart_limit,
             earlier=earlier is not None,
             now=now,
@@ -98,16 +106,29 @@ class Vigil:
             log_excerpt=error.log_excerpt,
         )
         if reaction is Reaction.RESTART:
-            self._restarts = [*self._restarts[-20:], now]
+            self._restarts[serving.model] = [*restarts[-20:], now]
             await self._again(spec, "watchdog: restart after the engine died")
         elif reaction is Reaction.ROLL_BACK and earlier is not None:
             await self._again(earlier, "watchdog: back to the model before")
+        else:
+            await self._clear(serving.deployment)
 
-    async def _earlier(self, model: str) -> LaunchSpec | None:
+    async def _earlier(self, now: datetime) -> LaunchSpec | None:
+        """The last model that served and has not died lately: two that keep dying must not take
+        turns for ever."""
         for record in await self._ledger.history(50):
-            if record.state is State.SERVING and record.model != model and record.target:
-                return record.target
+            if record.state is State.SERVING and record.model and record.target:
+                died = self._deaths.get(record.model)
+                if died is None or now - died >= WINDOW:
+                    return record.target
         return None
+
+    async def _clear(self, deployment: Deployment) -> None:
+        """Half an engine over several nodes serves nobody, but holds memory: it goes as well."""
+        seen = await self._ground.observe([node.host for node in deployment.spec.nodes])
+        for engine in (one for engines in seen.values() for one in engines or ()):
+            if engine.running and engine.tag == deployment.engine.tag:
+                await self._ground.remove(engine)
 
     async def _sweep(self, host: str) -> None:
         """A host came back: adopt an engine of ours when nothing is served, stop strays."""

@@ -14,6 +14,7 @@ import pytest
 from server.base.bus import EventBus
 from server.base.clock import SystemClock
 from server.base.errors import Conflict, ModelNotFound, NotFound
+from server.base.health import Verdict
 from server.catalog.model import Catalog, Model, Source
 from server.config.model import Engine as EngineSettings
 from server.config.model import Settings
@@ -405,6 +406,33 @@ async def test_none_policy_leaves_it_stopped(tmp_path: Path) -> None:
         house.ground.engines["spark-1"].pop(record.id)
         await house.until(lambda: house.service.serving() is None)
         assert house.service.queue() == ()
+
+
+async def test_two_models_that_keep_dying_do_not_take_turns_for_ever(house: House) -> None:
+    """Three restarts of each in ten minutes, one way back from one to the other, then rest."""
+    await house.swap("one")
+    await house.swap("two")
+    seen: list[str] = []
+    with house.bus.subscribe(frozenset({"notice"})) as notices:
+        while not (seen and "is left stopped" in seen[-1]):
+            await house.until(
+                lambda: house.service.serving() is not None and house.service.current() is None
+            )
+            house.ground.engines["spark-1"].clear()
+            async with asyncio.timeout(10):
+                seen.append((await anext(notices)).data["message"])
+    assert [message.split()[0] for message in seen] == ["two"] * 4 + ["one"] * 4
+    assert house.service.serving() is None
+    assert house.service.queue() == ()
+
+
+async def test_half_an_engine_is_stopped_when_it_is_left_at_rest(tmp_path: Path) -> None:
+    """A worker died and nothing is to be restarted: the head must not go on holding memory."""
+    async with house_at(tmp_path, on_death="none") as house:
+        await house.swap("one")
+        house.ground.verdict = Verdict.down("the worker on spark-2 ended")
+        await house.until(lambda: house.service.serving() is None)
+        await house.until(lambda: house.ground.running() == [])
 
 
 async def test_a_host_lost_for_good_fails_and_its_engine_is_adopted_when_it_is_back(
