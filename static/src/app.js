@@ -65,6 +65,7 @@
     }
     note.hidden = !stale;
     document.documentElement.classList.toggle("stale", stale);
+    document.documentElement.dataset.live = lost === 0 ? "yes" : "no";
   };
 
   // ---- times
@@ -104,25 +105,35 @@
     const strong = document.createElement("strong");
     strong.textContent = text;
     line.append(strong);
+    const dismiss = document.createElement("a");
+    dismiss.className = "dismiss";
+    dismiss.href = "/";
+    dismiss.dataset.dismiss = "";
+    dismiss.textContent = "Dismiss";
     place.className = `flash ${level}`;
     place.dataset.level = level;
     place.setAttribute("role", level === "error" ? "alert" : "status");
-    place.replaceChildren(line);
+    place.replaceChildren(line, dismiss);
     settle();
   };
   const settle = () => {
     const place = document.getElementById("flash");
     clearTimeout(clearing);
     if (place.dataset.level === "info") {
-      clearing = setTimeout(() => {
-        place.replaceChildren();
-        place.className = "flash";
-        place.dataset.level = "";
-      }, INFO);
-    } else if (place.dataset.level === "error") {
-      place.scrollIntoView({ block: "nearest" });
+      clearing = setTimeout(clear, INFO); // an error stays until it is dismissed
     }
   };
+  const clear = () => {
+    const place = document.getElementById("flash");
+    place.replaceChildren();
+    place.className = "flash";
+    place.dataset.level = "";
+  };
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.("[data-dismiss]")) return;
+    event.preventDefault();
+    clear();
+  });
   const complaint = (ctx) => {
     try {
       const error = JSON.parse(ctx.text).error;
@@ -142,7 +153,10 @@
       return false;
     },
     htmx_after_swap: (element, detail) => {
-      if (isForm(detail.ctx)) settle();
+      if (!isForm(detail.ctx)) return;
+      settle();
+      const fine = document.getElementById("flash").dataset.level === "info";
+      if (fine) document.getElementById("swap").scrollIntoView({ block: "nearest" });
     },
     htmx_error: (element, detail) => {
       if (isForm(detail.ctx)) {

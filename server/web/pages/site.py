@@ -34,8 +34,7 @@ class Site:
 
 async def draw_serving(parts: Parts, site: Site) -> ServingNow:
     names = {model.id: model.name for model in parts.catalog.snapshot().models.values()}
-    busy = parts.swaps.current() is not None
-    return serving_now(parts.swaps.serving(), names, parts.clock.now(), busy=busy)
+    return serving_now(parts.swaps.serving(), parts.swaps.current(), names, parts.clock.now())
 
 
 async def draw_swap(parts: Parts, site: Site) -> SwapCard:

@@ -38,7 +38,8 @@ TROUBLED = frozenset({"error", "warning", "unknown"})
 
 @dataclass(frozen=True, slots=True)
 class ServingNow:
-    """`model` None: nothing is served."""
+    """`model` None: nothing is served. `next` is the swap under way, so that its progress is in
+    sight wherever the page is scrolled to."""
 
     template: ClassVar[str] = "swap/serving.html"
 
@@ -50,12 +51,15 @@ class ServingNow:
     reason: str
     accepting: bool
     context: int | None
-    busy: bool
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
+    """`part` is True for what happens within the step before it."""
+
     name: str
+    part: bool
     host: str
     state: str
     took: str
@@ -80,7 +84,8 @@ class Queued:
 @dataclass(frozen=True, slots=True)
 class Running:
     """One swap as the card shows it. `percent` is a whole number, so that a bar that has not
-    visibly moved is not drawn anew. `asked` is None for an unload."""
+    visibly moved is not drawn anew; `spoken` is coarser, for what is said aloud. `asked` is None
+    for an unload."""
 
     id: str
     asked: str | None
@@ -90,6 +95,7 @@ class Running:
     tone: Tone
     stage: str
     percent: int
+    spoken: int
     eta: str
     ended: bool
     cancelling: bool
@@ -142,10 +148,13 @@ def target(record: SwapRecord) -> str:
 
 
 def serving_now(
-    serving: Serving | None, names: Mapping[str, str], now: datetime, *, busy: bool
+    serving: Serving | None, current: SwapRecord | None, names: Mapping[str, str], now: datetime
 ) -> ServingNow:
+    coming = ""
+    if current is not None and not current.state.final:
+        coming = f"{WORDS[current.state][0]}: {target(current)}, {int(current.percent)} %"
     if serving is None:
-        return ServingNow(None, "", "", None, "unknown", "", False, None, busy)
+        return ServingNow(None, "", "", None, "unknown", "", False, None, coming)
     return ServingNow(
         model=serving.model,
         name=names.get(serving.model, serving.model),
@@ -155,7 +164,7 @@ def serving_now(
         reason=serving.health.reason,
         accepting=serving.accepting,
         context=serving.max_model_len,
-        busy=busy,
+        next=coming,
     )
 
 
@@ -192,7 +201,8 @@ def _running(record: SwapRecord, now: datetime) -> Running:
         label=label,
         tone=tone,
         stage=record.stage,
-        percent=100 if record.state is State.SERVING else int(record.percent),
+        percent=int(record.percent),
+        spoken=int(record.percent) // 25 * 25,
         eta="" if ended or record.eta_seconds is None else duration(record.eta_seconds),
         ended=ended,
         cancelling=not ended and record.cancelled_by is not None,
@@ -222,8 +232,10 @@ def _step(step: StepRecord, now: datetime) -> Step:
     seconds = step.seconds
     if seconds is None and step.state == "running":
         seconds = max(0.0, (now - step.began_at).total_seconds())
+    whole, colon, part = step.name.partition(":")
     return Step(
-        step.name.replace("_", " "),
+        (part.strip() if colon else whole).replace("_", " "),
+        bool(colon),
         step.host or "",
         step.state,
         duration(seconds),
