@@ -1,6 +1,6 @@
 """What one frame of one host costs us after it left the SSH connection: parse, keep, draw.
 
-`python bench/fleet_frames.py` prints microseconds of CPU per frame, and bytes per kept sample.
+CPU time per frame, and the memory of an hour of kept samples.
 """
 
 import time
@@ -8,7 +8,9 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from bench.table import Row
 from server.fleet.history import History
 from server.fleet.model import Sample
 from server.fleet.parse import FrameParser
@@ -44,14 +46,15 @@ def parsed(parser: FrameParser, uptime: float) -> Sample:
     return replace(last, at=AT + timedelta(seconds=uptime))
 
 
-def microseconds(work: Callable[[int], object]) -> float:
+def microseconds(work: Callable[[int], object], rounds: int) -> float:
     began = time.process_time()
-    for number in range(ROUNDS):
+    for number in range(rounds):
         work(number)
-    return (time.process_time() - began) / ROUNDS * 1e6
+    return (time.process_time() - began) / rounds * 1e6
 
 
-def main() -> None:
+def measure(place: Path, *, quick: bool) -> list[Row]:
+    del place
     parser, history = FrameParser("spark-1"), History(3600, 4000)
     sample = parsed(parser, 0)
     gpu, *listing, frame = lines_of_a_spark(1)
@@ -64,19 +67,23 @@ def main() -> None:
         for line in listing:
             parser.feed(line, number, AT)
 
-    for what, work in (
-        ("parse one second (GPU line, frame)", second),
-        ("parse a listing of ten containers", containers),
-        ("draw it for the bus", lambda _: sample.to_dict()),
-        ("keep it", lambda _: history.add(sample)),
-    ):
-        print(f"{what:36}{microseconds(work):8.1f} us")
+    works: dict[str, Callable[[int], object]] = {
+        "parse one second (GPU line, frame)": second,
+        "parse a listing of ten containers": containers,
+        "draw it for the bus": lambda _: sample.to_dict(),
+        "keep it": lambda _: history.add(sample),
+    }
+    rounds = 100 if quick else ROUNDS
+    rows = [Row(what, microseconds(work, rounds), "us") for what, work in works.items()]
+    return [*rows, Row("memory of an hour of one host", _an_hour(sample), "MB")]
+
+
+def _an_hour(sample: Sample) -> float:
     tracemalloc.start()
-    history = History(3600, 4000)
-    for number in range(3600):
-        history.add(replace(sample, at=AT + timedelta(seconds=number)))
-    print(f"{'an hour of one host':36}{tracemalloc.get_traced_memory()[0] / 1e6:8.2f} MB")
-
-
-if __name__ == "__main__":
-    main()
+    try:
+        history = History(3600, 4000)
+        for number in range(3600):
+            history.add(replace(sample, at=AT + timedelta(seconds=number)))
+        return tracemalloc.get_traced_memory()[0] / 1e6
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,76 @@
+"""`python -m bench`: runs the measurements one after the other and prints a table for each.
+
+Ends with 1 when a measurement could not be made, never because an aim was missed.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Protocol
+
+from bench import fleet, fleet_frames, gateway, log_line, startup, swap
+from bench.table import Row, drawn
+
+
+class Measure(Protocol):
+    def __call__(self, place: Path, *, quick: bool) -> list[Row]: ...
+
+
+BENCHES: dict[str, tuple[str, Measure]] = {
+    "swap": ("A swap, ours and by script", swap.measure),
+    "startup": ("Start-up", startup.measure),
+    "fleet": ("Watching hosts at 1 Hz", fleet.measure),
+    "frames": ("One frame of one host", fleet_frames.measure),
+    "gateway": ("Gateway, one client", gateway.measure),
+    "log": ("Log lines", log_line.measure),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    asked = _arguments(argv)
+    names = asked.names or list(BENCHES)
+    print(_machine(), flush=True)
+    broken = [name for name in names if not _ran(name, quick=asked.quick)]
+    if broken:
+        print(f"\nnot measured: {', '.join(broken)}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
+    parser.add_argument("--quick", action="store_true", help="tiny: only whether it runs")
+    asked = parser.parse_args(argv)
+    unknown = sorted(set(asked.names) - BENCHES.keys())
+    if unknown:
+        parser.error(f"no such bench: {', '.join(unknown)}")
+    return asked
+
+
+def _ran(name: str, *, quick: bool) -> bool:
+    title, measure = BENCHES[name]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="spark-control-bench-") as place:
+        try:
+            rows = measure(Path(place), quick=quick)
+        except Exception as error:  # the other benches can still be run, and the exit code tells
+            print(f"\n{title}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            return False
+    took = f"({time.monotonic() - began:.0f} s{', quick' if quick else ''})"
+    print(f"\n{drawn(f'{title} {took}', rows)}", flush=True)
+    return True
+
+
+def _machine() -> str:
+    """The figures mean little without the machine, and nothing when it was busy."""
+    with Path("/proc/cpuinfo").open() as lines:
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    load = Path("/proc/loadavg").read_text().split()[0]
+    kind = f"{len(names)} x {names[0]}" if names else "unknown processor"
+    return f"{kind}, Python {sys.version.split()[0]}, load average {load} at the begin"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
