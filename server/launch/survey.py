@@ -76,6 +76,10 @@ def _image_problems(spec: LaunchSpec, look: Look) -> list[tuple[str, str, str]]:
     text = look.get("image")
     if text is None or text.endswith("rc=0"):
         return []
+    if text.endswith("rc=124"):
+        advice = "Look at docker there; systemctl restart docker leaves running engines alone only "
+        advice += "with live-restore."
+        return [("docker_silent", "docker did not answer within 8 s", advice)]
     said = text.rpartition("rc=")[0]
     if "no such image" in said.lower() or said.strip() in {"", "[]"}:
         advice = "Build or pull it there, or copy it from another node."

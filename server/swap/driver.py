@@ -155,7 +155,8 @@ class Driver(Listener):
     async def run(self, first: Event | Effect) -> SwapRecord:
         """Until the record is final. `first`: an event, or after a restart the effect to repeat."""
         try:
-            self._learned = await self._ledger.learned(learning_key(self.record))
+            with suppress(SparkError):  # without them the bar is less sure, and that is all
+                self._learned = await self._ledger.learned(learning_key(self.record))
             self._times = expected(self._learned)
             if isinstance(first, Event):
                 await self._take(first)
@@ -230,8 +231,8 @@ class Driver(Listener):
                     await self._ledger.save(record)
             except (InsufficientStorage, Unavailable) as error:
                 self._log.error("swap.not_saved", error=error.message)
-                waiting = replace(self.record, stage=f"paused: {error.message}")
-                self._showing.publish(waiting)
+                self.record = replace(self.record, stage=f"paused: {error.message}")
+                self._showing.publish(self.record)
                 await self._clock.sleep(SAVE_RETRY_SECONDS)
             else:
                 return

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from server.base.clock import Clock
-from server.base.errors import DeadlineExceeded, HostUnreachable, SparkError
+from server.base.errors import HostKeyChanged, HostUnreachable, SparkError
 from server.base.finding import Finding
 from server.base.health import Health, Verdict
 from server.base.units import size
@@ -120,7 +120,7 @@ class LiveGround:
         async def one(host: str) -> tuple[Engine, ...] | None:
             try:
                 return await self._engines.observe(host, self._settings().engine)
-            except (HostUnreachable, DeadlineExceeded):
+            except SparkError:  # whatever kept it from telling: unknown, and not "nothing there"
                 return None
 
         seen = await asyncio.gather(*(one(host) for host in hosts))
@@ -203,13 +203,14 @@ class LiveGround:
 
     async def _facts(self, spec: LaunchSpec, model: Model | None, host: str) -> HostFacts:
         try:
-            engines, owner, files = await asyncio.gather(
-                self._engines.observe(host, self._settings().engine),
+            seen, owner, files = await asyncio.gather(
+                self._seen(host),
                 self._engines.port_owner(host, spec.port),
                 self._files(model, host),
             )
         except SparkError as error:
             return HostFacts(host=host, reachable=False, reason=error.message)
+        engines, trouble = seen
         sample = self._fleet.latest(host)
         disks = sample.disks if sample else ()
         return HostFacts(
@@ -218,9 +219,19 @@ class LiveGround:
             files=files,
             port_owner=owner,
             engines=engines,
+            trouble=trouble,
             disk_free=max((disk.available for disk in disks), default=None),
             driver=next((g.driver for g in sample.gpus if g.driver), None) if sample else None,
         )
+
+    async def _seen(self, host: str) -> tuple[tuple[Engine, ...], str]:
+        """Engines of ours there, or why the host, though it answers, could not tell."""
+        try:
+            return await self._engines.observe(host, self._settings().engine), ""
+        except (HostUnreachable, HostKeyChanged):
+            raise
+        except SparkError as error:
+            return (), error.message
 
     async def _files(self, model: Model | None, host: str) -> ModelFiles | None:
         if model is None:
@@ -241,7 +252,7 @@ class LiveGround:
     def _available(self, facts: HostFacts, memory: HostMemory | None) -> int | None:
         """What will be free there once every engine of ours is gone, asked of the host itself: the
         samples list GPU processes at a slow beat, and may not know the newest engine yet."""
-        if memory is None or not facts.reachable:
+        if memory is None or not facts.reachable or facts.trouble:
             return None
         if memory.available is None or not any(engine.running for engine in facts.engines):
             return memory.available

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from server.base.clock import Clock
-from server.base.errors import DeadlineExceeded, HostUnreachable, SparkError
+from server.base.errors import HostUnreachable, SparkError
 from server.base.units import size
 from server.config.model import Engine as EngineSettings
 from server.launch.model import Engine, LaunchSpec, Progress
@@ -101,14 +101,14 @@ class Load:
                     self._reading = False
                 if not await self._site.runs(self._spec, self._engine):
                     return
-            except (HostUnreachable, DeadlineExceeded) as error:
+            except SparkError as error:  # the host or its docker does not tell: unknown, not dead
                 self._reading = False
                 now = self._site.clock.monotonic()
                 lost_since = now if lost_since is None else lost_since
                 if now - lost_since >= limit:
                     raise EngineBrokeError(_lost(self._spec, error, limit)) from error
                 self._moved = now  # a host that cannot be heard is not a load without progress
-                self._listener.note(f"{self._spec.head.host} is not reachable; waiting for it")
+                self._listener.note(_waiting(self._spec, error))
             await self._site.clock.sleep(RETRY_HOST_SECONDS)
 
     def _hear(self, line: str, reader: PhaseReader) -> None:
@@ -155,6 +155,12 @@ class Load:
                 log_excerpt=excerpt(text),
             )
         )
+
+
+def _waiting(spec: LaunchSpec, error: SparkError) -> str:
+    if isinstance(error, HostUnreachable):
+        return f"{spec.head.host} is not reachable; waiting for it"
+    return f"waiting: {error.message}"
 
 
 def _lost(spec: LaunchSpec, error: SparkError, limit: float) -> SwapError:

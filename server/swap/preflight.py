@@ -23,7 +23,8 @@ DOWNLOAD_RESERVE = 20 * GIB
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What preflight saw on one host. `reachable` None means Unknown; other None: not told."""
+    """What preflight saw on one host. `reachable` None means Unknown; other None: not told.
+    `trouble` is why a host that answers could not say which engines it has."""
 
     host: str
     reachable: bool | None
@@ -31,6 +32,7 @@ class HostFacts:
     files: ModelFiles | None = None
     port_owner: str | None = None
     engines: tuple[Engine, ...] = ()
+    trouble: str = ""
     disk_free: int | None = None
     driver: str | None = None
 
@@ -50,12 +52,13 @@ def findings(
     for host in facts:
         found += _host(host)
         if host.reachable:
-            found += [one for one in launch if one.host == host.host]
+            told = [one for one in launch if one.host == host.host]
+            found += told or _trouble(host)
             found += _files(spec, host)
     found += [one for one in launch if one.host is None]
     found += _memory(fit, spec)
     reachable = [host for host in facts if host.reachable]
-    found += [f for host in reachable[:1] for f in _port(spec, host)]
+    found += [f for host in reachable[:1] if not host.trouble for f in _port(spec, host)]
     found += [f for host in reachable for f in _others(host, served)]
     found += _parity(reachable)
     return found
@@ -67,6 +70,14 @@ def _host(facts: HostFacts) -> list[Finding]:
     advice = "Look at its power, network and SSH; the host's page runs the doctor."
     message = f"{facts.host} cannot be reached: {facts.reason}"
     return [Finding("host_unreachable", Severity.ERROR, message, advice, facts.host)]
+
+
+def _trouble(facts: HostFacts) -> list[Finding]:
+    """What runs there is not known, and the launcher's own look did not say why."""
+    if not facts.trouble:
+        return []
+    advice = "The host's page runs the doctor, which looks at docker more closely."
+    return [Finding("engines_unknown", Severity.ERROR, facts.trouble, advice, facts.host)]
 
 
 def _files(spec: LaunchSpec, facts: HostFacts) -> list[Finding]:

@@ -44,7 +44,7 @@ class Vigil:
         self._again = again
         self._log = get_logger("swap")
         self._restarts: dict[str, list[datetime]] = {}
-        self._deaths: dict[str, datetime] = {}
+        self._given_up: dict[str, datetime] = {}
         self._bad_looks = 0
         self._swept: frozenset[str] = frozenset()
 
@@ -64,8 +64,8 @@ class Vigil:
         up = self._ground.reachable()
         self._swept &= up
         for host in sorted(up - self._swept):
-            await self._sweep(host)
-            self._swept |= {host}
+            if await self._sweep(host):
+                self._swept |= {host}
 
     async def _look_at_serving(self) -> None:
         serving = self._showing.serving
@@ -85,9 +85,8 @@ class Vigil:
         spec = serving.deployment.spec
         error = await self._ground.explain(spec, serving.deployment.engine)
         now = self._clock.now()
-        self._deaths[serving.model] = now
         restarts = self._restarts.setdefault(serving.model, [])
-        earlier = await self._earlier(now)
+        earlier = await self._earlier(serving.model, now)
         engine = self._settings().engine
         reaction, sentence = after_death(
             engine.on_death,
@@ -109,17 +108,18 @@ class Vigil:
             self._restarts[serving.model] = [*restarts[-20:], now]
             await self._again(spec, "watchdog: restart after the engine died")
         elif reaction is Reaction.ROLL_BACK and earlier is not None:
+            self._given_up[serving.model] = now
             await self._again(earlier, "watchdog: back to the model before")
         else:
             await self._clear(serving.deployment)
 
-    async def _earlier(self, now: datetime) -> LaunchSpec | None:
-        """The last model that served and has not died lately: two that keep dying must not take
-        turns for ever."""
+    async def _earlier(self, model: str, now: datetime) -> LaunchSpec | None:
+        """The last other model that served and was not given up lately: two that keep dying must
+        not take turns for ever."""
         for record in await self._ledger.history(50):
-            if record.state is State.SERVING and record.model and record.target:
-                died = self._deaths.get(record.model)
-                if died is None or now - died >= WINDOW:
+            if record.state is State.SERVING and record.model not in {None, model}:
+                left = self._given_up.get(record.model or "")
+                if record.target and (left is None or now - left >= WINDOW):
                     return record.target
         return None
 
@@ -130,9 +130,12 @@ class Vigil:
             if engine.running and engine.tag == deployment.engine.tag:
                 await self._ground.remove(engine)
 
-    async def _sweep(self, host: str) -> None:
-        """A host came back: adopt an engine of ours when nothing is served, stop strays."""
-        seen = (await self._ground.observe([host])).get(host) or ()
+    async def _sweep(self, host: str) -> bool:
+        """A host came back: adopt an engine of ours when nothing is served, stop strays. False when
+        the host did not say what runs there: it is asked again."""
+        seen = (await self._ground.observe([host])).get(host)
+        if seen is None:
+            return False
         serving = self._showing.serving
         served = serving.deployment.engine if serving else None
         known = {tag for tag in {e.tag for e in seen} if await self._record_of(tag)}
@@ -140,6 +143,7 @@ class Vigil:
             if self._showing.serving is None and await self._adopt_engine(engine):
                 continue
             await self._stop_stray(engine)
+        return True
 
     async def _record_of(self, tag: str) -> SwapRecord | None:
         return await self._ledger.get(tag.removesuffix("-rb"))

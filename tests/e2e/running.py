@@ -58,12 +58,14 @@ class House:
         self.process: subprocess.Popen[bytes] | None = None
         self.log = sim.dir / "serve.log"
         self.config = self.data / "config.yaml"
+        self.front: tuple[str, ...] = ()
         self._edits = 0
 
     # ---- the process
 
     def start(self) -> None:
-        argv = [sys.executable, "-m", "server.cli.main", "serve", "--data", str(self.data)]
+        argv = [*self.front, sys.executable, "-m", "server.cli.main"]
+        argv += ["serve", "--data", str(self.data)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*argv, "--port", str(self.port)],
@@ -84,6 +86,9 @@ class House:
             return self.http.get("/livez").status_code == 200
         except httpx.TransportError:
             return False
+
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def kill(self) -> None:
         """-9: no chance to tidy up."""

@@ -203,3 +203,8 @@ def test_a_host_that_does_not_answer_is_unknown() -> None:
     assert (finding.severity, finding.host) == ("unknown", "spark-1")
     with pytest.raises(ZeroDivisionError):
         survey.findings(DOCKER, {"spark-1": ZeroDivisionError()})
+
+
+def test_docker_that_does_not_answer_is_not_an_image_that_is_missing() -> None:
+    ((code, text, advice),) = survey.problems(DOCKER, {"image": "rc=124"})
+    assert (code, bool(text), bool(advice)) == ("docker_silent", True, True)

@@ -100,6 +100,15 @@ def test_a_foreign_program_on_the_port_refuses_and_our_own_engine_does_not() -> 
     assert "port_taken" not in codes(ours)
 
 
+def test_a_host_that_cannot_tell_its_engines_is_not_called_unreachable() -> None:
+    """And whoever holds the port may well be our own engine: nothing is said of it."""
+    silent = replace(GOOD, trouble="docker did not say what runs there", port_owner="vllm (pid 7)")
+    found = codes(silent)
+    assert found["engines_unknown"] is Severity.ERROR
+    assert found["host"] is Severity.OK
+    assert "port_taken" not in found
+
+
 def test_another_engine_of_ours_is_named_before_it_is_stopped() -> None:
     other = replace(GOOD, engines=(engine("swap-9", "stray"),))
     assert codes(other)["other_engine"] is Severity.WARNING

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 COMMON = r"""
 set -u
 mark() { printf '\n==%s\n' "$1"; }
+# a question to docker, which may hang: 124 when it did not answer (--foreground: one group to kill)
+ask() { timeout --foreground -k 1 8 docker "$@" </dev/null; }
 home() { dir=$HOME/.spark-control/engines/$1; }
 make_home() { [ -d "$dir" ] || { mkdir -p "$dir" && chmod 700 "$dir"; }; }
 fence() {
@@ -82,9 +84,11 @@ show_bare() {
 """
 
 LIVENESS = r"""
+# 0: vLLM runs in the container, 1: it does not, 2: docker did not answer
 serving() {
-  docker top "$1" -eo pid,args </dev/null 2>/dev/null \
-    | grep -Eq 'vllm serve|VLLM::|vllm[.]entrypoints'
+  rows_of_top=$(ask top "$1" -eo pid,args 2>/dev/null)
+  [ $? -eq 124 ] && return 2
+  printf '%s\n' "$rows_of_top" | grep -Eq 'vllm serve|VLLM::|vllm[.]entrypoints'
 }
 """
 

@@ -13,17 +13,38 @@ OBSERVE = (
     + r"""
 # LOG_LIMIT LOG_KEEP : every engine of ours on this host
 limit=$1; keep=$2
+told() {
+  [ -n "$ids" ] || return 0
+  found=$(ask inspect $ids 2>/dev/null) && { printf '%s\n' "$found"; return 0; }
+  # one that went away meanwhile is no fault: docker still shows the others
+  list=$(ask inspect $ids 2>&1 >/dev/null)
+  case $? in
+    0) ask inspect $ids 2>/dev/null && return 0;;
+    124) list='no answer within 8 s';;
+    *) case $list in *'o such '*) printf '%s\n' "$found"; return 0;; esac;;
+  esac
+  mark dockererror; printf '%s\n' "$list"
+  return 1
+}
 if command -v docker >/dev/null; then
-  if list=$(docker ps -a --no-trunc --filter label=spark-control.engine=1 \
-            --format '{{json .}}' </dev/null 2>&1); then
-    ids=$(printf '%s\n' "$list" | sed -n 's/.*"ID": *"\([0-9A-Za-z]*\)".*/\1/p')
-    mark inspect
-    [ -n "$ids" ] && docker inspect $ids </dev/null 2>/dev/null
-    mark serving
-    printf '%s\n' "$list" | grep -F 'spark-control.launcher=launch-cluster' \
+  list=$(ask ps -a --no-trunc --filter label=spark-control.engine=1 --format '{{json .}}' 2>&1)
+  code=$?
+  ids=$(printf '%s\n' "$list" | sed -n 's/.*"ID": *"\([0-9A-Za-z]*\)".*/\1/p')
+  mark inspect
+  if [ $code -eq 0 ]; then
+    rows=$list
+    told && { mark serving
+    printf '%s\n' "$rows" | grep -F 'spark-control.launcher=launch-cluster' \
       | sed -n 's/.*"ID": *"\([0-9A-Za-z]*\)".*/\1/p' \
-      | while read -r id; do serving "$id" && printf '%s\n' "$id"; done
-  elif [ $? -ne 127 ]; then
+      | while read -r id; do
+          serving "$id"
+          case $? in
+            0) printf '%s\n' "$id";;
+            2) mark dockererror; printf '%s\n' 'no answer within 8 s';;
+          esac
+        done; }
+  elif [ $code -ne 127 ]; then
+    [ $code -eq 124 ] && list='no answer within 8 s'
     mark dockererror; printf '%s\n' "$list"
   fi
 fi
@@ -59,9 +80,11 @@ if [ "$kind" = bare ]; then
   mark bare; show_bare
 else
   if command -v docker >/dev/null; then
-    mark image; docker image inspect "$image" </dev/null 2>&1; echo "rc=$?"
-    mark inspect; docker inspect "$C" </dev/null 2>/dev/null
-    [ "$kind" = launch-cluster ] && { mark serving; serving "$C" && echo "$C"; }
+    mark image; ask image inspect "$image" 2>&1; code=$?; echo "rc=$code"
+    if [ $code -ne 124 ]; then
+      mark inspect; ask inspect "$C" 2>/dev/null
+      [ "$kind" = launch-cluster ] && { mark serving; serving "$C" && echo "$C"; }
+    fi
     mark starting; starting
   else
     mark nodocker
@@ -93,7 +116,8 @@ log=$!
 trap 'kill $log 2>/dev/null' EXIT TERM INT HUP
 idle=0; patience=15
 while stat_of $log; do  # (kill -0 would also see a zombie)
-  if serving "$1"; then idle=0; patience=2; else idle=$((idle + 1)); fi
+  serving "$1"
+  case $? in 0) idle=0; patience=2;; 2) idle=0;; *) idle=$((idle + 1));; esac
   [ $idle -ge $patience ] && break
   sleep 1
 done
