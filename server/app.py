@@ -133,7 +133,7 @@ class App:
 
     async def _watch_files(self) -> None:
         """Edits by hand take effect without a restart; problems are told once."""
-        seen = (self.catalog.snapshot().version, self.settings.problems)
+        seen = (self.catalog.snapshot().version, self.settings.problems, self.settings.current)
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             before = {host.name: host for host in self.settings.current.hosts}
@@ -144,8 +144,9 @@ class App:
                         self.pool.forget(name)
                 self.fleet.reconcile()
             catalog = self.catalog.snapshot()
-            now = (catalog.version, self.settings.problems)
-            if now[0] != seen[0]:
+            now = (catalog.version, self.settings.problems, self.settings.current)
+            # Which models can be started depends on the settings as well.
+            if now[0] != seen[0] or now[2] is not seen[2]:
                 problems = [problem.to_dict() for problem in catalog.problems]
                 self.bus.publish(
                     "model", "catalog", {"version": catalog.version, "problems": problems}

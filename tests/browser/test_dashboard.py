@@ -232,3 +232,23 @@ def test_a_page_says_that_it_is_stale_and_connects_again(visitor: Visitor, house
     expect(page.locator("#serving strong")).to_have_text(ONE)
     still_there()
     visitor.complaints.clear()  # refused connections
+
+
+def test_settings_written_by_hand_appear_and_mistakes_are_told(
+    visitor: Visitor, house: House
+) -> None:
+    """Without a reload: the hosts, what can be started, and what is wrong with the file."""
+    text = house.sim.config.read_text()
+    page = visitor.open()
+    connected(page)
+    pair = page.get_by_role("button", name="Swap Qwen3 30B over two Sparks (simulated)")
+    expect(pair).to_be_visible()
+    house.sim.config.write_text(text + "nonsense: 1\n")
+    expect(page.locator("#notices")).to_contain_text("nonsense")
+    house.sim.config.write_text("hosts: []\n")
+    expect(page.locator("#hosts")).to_contain_text("There are no hosts yet")
+    expect(pair).to_be_hidden()
+    house.sim.config.write_text(text)
+    expect(page.locator("#host-spark-1 header .badge")).to_have_text("up")
+    expect(pair).to_be_visible()
+    expect(page.locator("#notices")).not_to_contain_text("nonsense")

@@ -273,6 +273,8 @@ async def test_no_hosts_says_what_to_write_and_shows_the_key(
     assert KEY in page
     assert "authorized_keys" in page
     assert "hosts:" in page
+    assert "There is no host yet" in page
+    assert "Cannot be started" not in page
     assert "<script" not in page
 
 
@@ -354,7 +356,7 @@ async def test_models_tell_their_state_and_why_they_cannot_be_started(pages: Web
     """A button only where it would do something."""
     got = await text(pages, "models")
     assert 'aria-label="Swap Tiny"' in got
-    assert "Cannot be started: large wants 2 nodes" in got
+    assert "Cannot be started: large wants 2 nodes, and 1 can take it. Add hosts." in got
     assert 'aria-label="Swap Large"' not in got
     pages.swaps.served = serving("tiny")
     assert 'aria-label="Swap Tiny"' not in await text(pages, "models")

@@ -5,7 +5,7 @@ button. Whether it fits into memory is not told here: that needs a look at the h
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from server.base.errors import SparkError
@@ -18,7 +18,7 @@ Refusal = Callable[[Model], SparkError | None]
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """`action` is the word on the button, empty for none; `refused` is why there is none."""
+    """`action` is the word on the button, empty for none; `refused` is a sentence on why."""
 
     id: str
     name: str
@@ -31,36 +31,54 @@ class ModelRow:
     state: str
     action: str
     refused: str
-    advice: str
 
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
+    """`homeless`: there are no hosts, which is said once instead of beside every model."""
+
     template: ClassVar[str] = "model/list.html"
 
     models: tuple[ModelRow, ...]
     problems: tuple[str, ...]
     busy: bool
+    homeless: bool
 
 
 def model_list(
-    catalog: Catalog, serving: Serving | None, swaps: Sequence[SwapRecord], refusal: Refusal
+    catalog: Catalog,
+    serving: Serving | None,
+    swaps: Sequence[SwapRecord],
+    refusal: Refusal,
+    *,
+    hosts: int,
 ) -> ModelList:
     """Catalog order: a row never moves under the pointer."""
     busy = any(not swap.state.final for swap in swaps)
     rows = [
-        _row(model, state_of(model.id, serving, swaps), busy, refusal)
+        _row(
+            model,
+            state_of(model.id, serving, swaps),
+            busy,
+            _refused(model, refusal) if hosts else "",
+        )
         for model in catalog.models.values()
     ]
-    return ModelList(tuple(rows), tuple(map(str, catalog.problems)), busy)
+    if not hosts:
+        rows = [replace(row, action="") for row in rows]
+    return ModelList(tuple(rows), tuple(map(str, catalog.problems)), busy, not hosts)
 
 
-def _row(model: Model, state: str, busy: bool, refusal: Refusal) -> ModelRow:
-    refused, advice = "", ""
+def _refused(model: Model, refusal: Refusal) -> str:
     if not model.enabled:
-        refused = "It is disabled in the catalog."
-    elif (error := refusal(model)) is not None:
-        refused, advice = error.message, error.advice or ""
+        return "It is disabled in the catalog."
+    error = refusal(model)
+    if error is None:
+        return ""
+    return " ".join(filter(None, (error.message.removesuffix(".") + ".", error.advice)))
+
+
+def _row(model: Model, state: str, busy: bool, refused: str) -> ModelRow:
     offered = not refused and (state == "available" or (state == "serving" and busy))
     return ModelRow(
         id=model.id,
@@ -74,5 +92,4 @@ def _row(model: Model, state: str, busy: bool, refusal: Refusal) -> ModelRow:
         state=state,
         action=("Queue" if busy else "Swap") if offered else "",
         refused=refused,
-        advice=advice,
     )

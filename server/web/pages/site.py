@@ -48,7 +48,9 @@ async def draw_swap(parts: Parts, site: Site) -> SwapCard:
 
 async def draw_models(parts: Parts, site: Site) -> ModelList:
     catalog = parts.catalog.snapshot()
-    return model_list(catalog, parts.swaps.serving(), waiting(parts), site.refusal)
+    hosts = len(parts.settings.current.hosts)
+    swaps = waiting(parts)
+    return model_list(catalog, parts.swaps.serving(), swaps, site.refusal, hosts=hosts)
 
 
 async def draw_history(parts: Parts, site: Site) -> History:

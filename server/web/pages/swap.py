@@ -264,7 +264,8 @@ def history(records: Sequence[SwapRecord], now: datetime) -> History:
                 id=one.id,
                 model=target(one),
                 previous=one.previous_model,
-                label=WORDS[one.state][0],
+                # What was served then may long be gone.
+                label="Loaded" if one.state is State.SERVING else WORDS[one.state][0],
                 tone=WORDS[one.state][1],
                 asked_by=one.requested_by,
                 finished=moment(one.finished_at, now),
