@@ -5,10 +5,10 @@ ARGS ?=
 RUN = $(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench serve fmt assets setup clean
+.PHONY: help demo test check bench serve fmt assets setup wheel sbom image image-test clean
 
 help: ## List every verb
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Simulated two-Spark cluster, a swap, a chat answer, the dashboard (ARGS=--once: then stop)
 	@$(RUN) demo $(ARGS)
@@ -33,6 +33,18 @@ assets: ## Build the front-end assets into static/dist
 
 setup: ## Only install: uv, the locked dependencies, the front-end assets
 	@$(RUN) setup $(ARGS)
+
+wheel: ## Build the wheel and its locked requirements into dist/
+	@$(RUN) wheel $(ARGS)
+
+sbom: ## Write what the app is made of into dist/: CycloneDX and a list of licences
+	@$(RUN) sbom $(ARGS)
+
+image: ## Build the container image (ARGS="--platform linux/arm64"; see docs/install.md)
+	@$(RUN) image $(ARGS)
+
+image-test: ## Build the image and run a swap in it, locked down (as root; takes minutes)
+	@$(RUN) image-test $(ARGS)
 
 clean: ## Remove what the other verbs made (never a data directory)
 	@$(RUN) clean $(ARGS)

@@ -14,6 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import checks
+import image as container_image
+import image_test as container_test
+import wheel as our_wheel
 from toolchain import (
     ROOT,
     STATIC,
@@ -24,6 +27,7 @@ from toolchain import (
     ensure_system_packages,
     environment,
     one_at_a_time,
+    say,
     sync,
 )
 
@@ -88,9 +92,31 @@ def fmt(args: list[str]) -> int:
     return 0
 
 
+def wheel(args: list[str]) -> int:
+    with one_at_a_time():
+        build_assets()
+        for path in our_wheel.build():
+            say(str(path.relative_to(ROOT)))
+    return 0
+
+
+def sbom(args: list[str]) -> int:
+    python = prepare()
+    return become([python, "scripts/sbom.py", *args])
+
+
+def image(args: list[str]) -> int:
+    return container_image.main(args)
+
+
+def image_test(args: list[str]) -> int:
+    return container_test.main(args)
+
+
 def clean(args: list[str]) -> int:
     """Everything that the other verbs made. Data directories are never touched."""
     places = [VENV, TOOLS, STATIC / "dist", STATIC / "node_modules"]
+    places += [ROOT / "dist", ROOT / "build"]
     places += [ROOT / name for name in CACHES]
     for folder in ("server", "scripts", "tests", "bench"):
         places += sorted((ROOT / folder).rglob("__pycache__"))
@@ -115,6 +141,10 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "check": check,
     "bench": bench,
     "fmt": fmt,
+    "wheel": wheel,
+    "sbom": sbom,
+    "image": image,
+    "image-test": image_test,
     "clean": clean,
 }
 
