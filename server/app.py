@@ -5,20 +5,15 @@ it in the reverse order. There are no module-level instances anywhere.
 """
 
 import asyncio
-import os
 import random
 import secrets
-import signal
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
-import uvloop
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
@@ -26,13 +21,11 @@ from server.base.bus import EventBus
 from server.base.clock import Clock, SystemClock
 from server.base.errors import NotFound, SparkError, Unavailable
 from server.base.finding import Finding
-from server.base.health import Health, Verdict
 from server.base.ids import new_id
-from server.base.logs import configure, get_logger
+from server.base.logs import get_logger
 from server.catalog.discovery import discover
 from server.catalog.model import Model
 from server.catalog.service import CatalogService
-from server.config.load import ConfigError
 from server.config.model import Host, Settings
 from server.config.paths import DataDir
 from server.config.store import SettingsStore
@@ -50,7 +43,6 @@ from server.ssh.identity import ensure_identity
 from server.ssh.model import Target
 from server.ssh.pool import SshPool
 from server.store.database import Database
-from server.store.sweep import sweep
 from server.swap.ledger import Ledger
 from server.swap.live import LiveGround
 from server.swap.model import SwapRecord
@@ -62,7 +54,8 @@ from server.web.metrics import FleetCollector, SwapMetrics
 from server.web.pages.notice import NoticeBoard
 from server.web.pages.routes import make_site, routes
 from server.web.pages.site import Site
-from server.web.parts import Check, Parts
+from server.web.parts import Parts
+from server.web.readiness import checks
 
 SHUTDOWN_GRACE_SECONDS = 2.0
 REFRESH_SECONDS = 1.0
@@ -260,7 +253,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         doctor=examine,
         hosts_changed=hosts_changed,
         registry=registry,
-        checks=_checks(data, database, fleet, swaps),
+        checks=checks(data_directory=data.check, database=database.check, fleet=fleet, swaps=swaps),
         allowed_hosts=lambda: store.current.web.allowed_hosts,
         started=started,
     )
@@ -334,117 +327,3 @@ async def _scan(pool: SshPool, store: SettingsStore, host: str) -> Sequence[Mapp
 def _under_way(swaps: SwapService) -> tuple[SwapRecord, ...]:
     current = swaps.current()
     return (*((current,) if current else ()), *swaps.queue())
-
-
-def _checks(
-    data: DataDir, database: Database, fleet: Fleet, swaps: SwapService
-) -> tuple[Check, ...]:
-    async def data_directory() -> Verdict:
-        try:
-            data.check()
-        except SparkError as error:
-            return Verdict.down(error.message)
-        return Verdict.up()
-
-    async def saves() -> Verdict:
-        try:
-            await database.check()
-        except SparkError as error:
-            return Verdict.down(error.message)
-        return Verdict.up()
-
-    async def hosts() -> Verdict:
-        away = [s for s in fleet.statuses() if s.verdict.health is not Health.UP]
-        if not away:
-            return Verdict.up()
-        return Verdict.unknown("; ".join(f"{s.name}: {s.verdict.reason}" for s in away))
-
-    async def engine() -> Verdict:
-        serving = swaps.serving()
-        return serving.health if serving else Verdict.unknown("no model is loaded")
-
-    return (
-        Check("data_directory", data_directory),
-        Check("database", saves),
-        Check("hosts", hosts, required=False),
-        Check("engine", engine, required=False),
-    )
-
-
-class _Server(uvicorn.Server):
-    """Ends open streams before uvicorn waits for their connections, so that SIGTERM is quick."""
-
-    def __init__(self, config: uvicorn.Config, app: App) -> None:
-        super().__init__(config)
-        self._app = app
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Ours alone: uvicorn's own way raises the signal again, and nothing would be closed."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-    async def shutdown(self, sockets: Any = None) -> None:
-        for server in self.servers:
-            server.close()
-        await self._app.begin_shutdown()
-        await super().shutdown(sockets)
-
-
-def run(path: Path, host: str, port: int) -> int:
-    """`spark-control serve`: returns the exit status. 2 for settings, 1 for what cannot be used."""
-    data = DataDir(path, os.environ)
-    try:
-        data.prepare()
-        with data.claim():
-            app = build(data, os.environ)
-            log = app.settings.current.log
-            configure(log.level, log.format)
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_serve(app, host, port))
-    except SparkError as error:
-        advice = f" {error.advice}" if error.advice else ""
-        sys.stderr.write(f"Spark Control does not start: {error.message}{advice}\n")
-        return 2 if isinstance(error, ConfigError) else 1
-
-
-async def _serve(app: App, host: str, port: int) -> int:
-    log = get_logger("app")
-    swept = sweep(app.data.tmp, (app.data.config, app.data.overrides, app.data.known_hosts))
-    for problem in swept.problems:
-        log.warning("app.sweep", problem=problem)
-    try:
-        await app.start()
-    except SparkError:
-        await app.close()
-        raise
-    config = uvicorn.Config(
-        app.edge,
-        host=host,
-        port=port,
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        timeout_graceful_shutdown=2,
-        proxy_headers=False,
-        h11_max_incomplete_event_size=None,
-    )
-    server = _Server(config, app)
-    try:
-        log.info("app.starting", address=host, port=port, public_key=app.public_key)
-        await server.serve()
-    finally:
-        await app.close()
-        log.info("app.stopped")
-    return 0 if server.started else 1

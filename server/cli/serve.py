@@ -23,7 +23,7 @@ import click
 def serve(host: str, port: int, data: Path | None) -> int:
     """Run Spark Control."""
     gc.disable()  # an import makes next to no garbage; looking for it costs an eighth of the start
-    from server.app import run  # noqa: PLC0415 - the server is slow to import
+    from server.daemon import run  # noqa: PLC0415 - the server is slow to import
 
     gc.freeze()  # what was imported stays: no later collection has to walk over it
     gc.enable()

@@ -46,6 +46,12 @@ def free_port() -> int:
         return port
 
 
+def environment() -> dict[str, str]:
+    """Ours, but with bytecode kept: these tests start the app again and again."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONUNBUFFERED": "1"}
+
+
 class House:
     """Spark Control over a data directory: that of the simulated cluster, unless told otherwise."""
 
@@ -74,7 +80,7 @@ class House:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env=environment(),
             )
         until(self._answers, "the app to listen")
 

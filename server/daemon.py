@@ -1,0 +1,102 @@
+"""`spark-control serve` as a process: the data directory claimed, the loop, signals, a quick end.
+
+Owns what happens around the app: nothing of what it does.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from server.app import App, build
+from server.base.errors import SparkError
+from server.base.logs import configure, get_logger
+from server.config.load import ConfigError
+from server.config.paths import DataDir
+from server.store.sweep import sweep
+
+
+class _Server(uvicorn.Server):
+    """Ends open streams before uvicorn waits for their connections, so that SIGTERM is quick."""
+
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
+        super().__init__(config)
+        self._app = app
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ours alone: uvicorn's own way raises the signal again, and nothing would be closed."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        for server in self.servers:
+            server.close()
+        await self._app.begin_shutdown()
+        await super().shutdown(sockets)
+
+
+def run(path: Path, host: str, port: int) -> int:
+    """`spark-control serve`: returns the exit status. 2 for settings, 1 for what cannot be used."""
+    data = DataDir(path, os.environ)
+    try:
+        data.prepare()
+        with data.claim():
+            app = build(data, os.environ)
+            log = app.settings.current.log
+            configure(log.level, log.format)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_serve(app, host, port))
+    except SparkError as error:
+        advice = f" {error.advice}" if error.advice else ""
+        sys.stderr.write(f"Spark Control does not start: {error.message}{advice}\n")
+        return 2 if isinstance(error, ConfigError) else 1
+
+
+async def _serve(app: App, host: str, port: int) -> int:
+    log = get_logger("app")
+    swept = sweep(app.data.tmp, (app.data.config, app.data.overrides, app.data.known_hosts))
+    for problem in swept.problems:
+        log.warning("app.sweep", problem=problem)
+    try:
+        await app.start()
+    except SparkError:
+        await app.close()
+        raise
+    config = uvicorn.Config(
+        app.edge,
+        host=host,
+        port=port,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=2,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=None,
+    )
+    server = _Server(config, app)
+    try:
+        log.info("app.starting", address=host, port=port, public_key=app.public_key)
+        await server.serve()
+    finally:
+        await app.close()
+        log.info("app.stopped")
+    return 0 if server.started else 1
