@@ -51,7 +51,9 @@ class Visitor:
             self.complaints.append(text)
 
 
-@pytest.fixture(scope="session")
+# Not of the session: while Playwright runs, asyncio takes this thread's loop for running, and the
+# asynchronous tests of other folders could not start theirs.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
@@ -62,7 +64,7 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("browser")
     with running_house(folder, load_seconds=PLAIN["load_seconds"]) as made:
