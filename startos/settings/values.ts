@@ -1,0 +1,108 @@
+/**
+ * The words of config.yaml: patterns, bounds, choices and defaults of every setting that a form
+ * here can change. A form shows them and a handler enforces them, both from this one table.
+ * The app's side is server/config/model.py; tests/startos holds the two against each other.
+ */
+
+export type Pattern = { regex: string; description: string }
+export type Bound = {
+  min: number
+  max: number
+  integer: boolean
+  default: number
+}
+
+export const PATTERNS = {
+  name: {
+    regex: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+    description: 'Lower-case letters, digits and inner hyphens, at most 63',
+  },
+  address: {
+    regex: '^[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?$',
+    description: 'A DNS name or an IP address, without user or port',
+  },
+  user: {
+    regex: '^[a-z_][a-z0-9_-]{0,31}$',
+    description: "Lower-case letters, digits, '_' and '-', at most 32",
+  },
+  container: {
+    regex: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$',
+    description: "Letters, digits, '_', '.' and '-', at most 128",
+  },
+  image: {
+    regex: '^(?!.*(\\.\\.|//))[a-z0-9][A-Za-z0-9._:/@-]{0,254}$',
+    description: 'A form like registry/name:tag or name@sha256:digest',
+  },
+  label: {
+    regex: '^[a-z0-9][a-z0-9._-]{0,62}$',
+    description: "Lower-case letters, digits, '.', '_' and '-', at most 63",
+  },
+  interfaces: {
+    regex:
+      '^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}(,[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}){0,7}$',
+    description: 'Interface names separated by commas, at most 8',
+  },
+  healthPath: {
+    regex: '^/[A-Za-z0-9._~/?=&%-]{0,500}$',
+    description: 'An absolute path like /health',
+  },
+  publicName: {
+    regex: '^([A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?|\\*)$',
+    description: 'A DNS name like spark.example.org, or *',
+  },
+  // What a form can tell of a path; the rest is in schema.ts.
+  path: { regex: '^/', description: 'An absolute path like /srv/models' },
+} as const satisfies Record<string, Pattern>
+
+const whole = (min: number, max: number, value: number): Bound => ({
+  min,
+  max,
+  integer: true,
+  default: value,
+})
+const any = (min: number, max: number, value: number): Bound => ({
+  ...whole(min, max, value),
+  integer: false,
+})
+
+export const PORT = whole(1, 65535, 22)
+
+export const ENGINE_NUMBERS = {
+  port: whole(1, 65535, 8000),
+  drain_seconds: any(0, 3600, 30),
+  stop_seconds: any(0, 600, 10),
+  memory_wait_seconds: any(0, 600, 60),
+  start_seconds: any(1, 86400, 1800),
+  no_progress_seconds: any(1, 86400, 600),
+  answer_seconds: any(1, 3600, 300),
+  host_lost_seconds: any(1, 86400, 120),
+  guard_bytes: whole(0, 2 ** 40, 2 ** 30),
+  restart_limit: whole(0, 100, 3),
+} as const
+
+export const GATEWAY_NUMBERS = {
+  max_upload_mb: whole(1, 2 ** 20, 512),
+  queue_seconds: any(0, 86400, 900),
+} as const
+
+export const AUDIO_NUMBERS = {
+  max_diarize_seconds: any(1, 7 * 86400, 7200),
+} as const
+
+export const MAX_IN_FLIGHT = { min: 1, max: 1024 } as const
+
+export const LAUNCHERS = ['docker', 'launch-cluster', 'bare'] as const
+export const ON_DEATH = ['restart', 'rollback', 'none'] as const
+export const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const
+export const SCHEMES = ['http', 'https'] as const
+export const SERVICE_KINDS = [
+  'asr',
+  'tts',
+  'embeddings',
+  'rerank',
+  'diarize',
+  'qdrant',
+  'llm',
+  'web',
+  'other',
+] as const
