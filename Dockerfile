@@ -22,26 +22,18 @@ ARG PIP_CERT
 COPY --from=wheel /src/dist/ /dist/
 # Compiled here, because the root of the running container cannot be written.
 RUN python3 -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps \
+ && /opt/venv/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps \
       --require-hashes --only-binary :all: -r /dist/requirements.txt \
- && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps \
+ && /opt/venv/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps \
       --no-index /dist/*.whl \
  && /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools
 
 # ── what runs ──
 FROM ${BASE_IMAGE}
-ARG VERSION=0
-ARG REVISION=unknown
-ARG CREATED=1970-01-01T00:00:00Z
-LABEL org.opencontainers.image.title="Spark Control" \
-      org.opencontainers.image.description="Control plane of a homelab AI cluster of NVIDIA DGX Sparks" \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.created="${CREATED}"
 # openssh-client: ssh-keygen, for keys that are pasted or made outside of the app.
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      -o Dpkg::Use-Pty=0 \
       ca-certificates openssh-client \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
  && groupadd --gid 1000 app \
@@ -62,3 +54,13 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
   CMD ["python3", "-ISc", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 9999, timeout=4); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["spark-control"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "9999"]
+# Last, because they change with every commit.
+ARG VERSION=0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="Spark Control" \
+      org.opencontainers.image.description="Control plane of a homelab AI cluster of NVIDIA DGX Sparks" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
