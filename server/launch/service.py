@@ -13,8 +13,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 from server.base.clock import Clock
-from server.base.errors import Conflict, RemoteCommandFailed
-from server.base.finding import Finding
+from server.base.errors import Conflict, InvalidValue, RemoteCommandFailed
+from server.base.finding import Finding, Severity
 from server.base.redact import one_line, redact_argv
 from server.config.model import Engine as EngineSettings
 from server.launch import bare, cluster, docker, observe, outcome, survey
@@ -85,7 +85,16 @@ class Engines:
             *(self._look(spec, node) for node in spec.nodes), return_exceptions=True
         )
         found = dict(zip((node.host for node in spec.nodes), answers, strict=True))
-        return survey.findings(spec, found)
+        return [*survey.findings(spec, found), *self._unfit(spec)]
+
+    def _unfit(self, spec: LaunchSpec) -> list[Finding]:
+        """A word that the launcher cannot carry is told before anything is stopped for it."""
+        try:
+            self.commands(spec, "preflight")
+        except InvalidValue as error:
+            host, advice = spec.head.host, error.advice or ""
+            return [Finding("cannot_be_started", Severity.ERROR, error.message, advice, host)]
+        return []
 
     # ---- start
 

@@ -12,6 +12,8 @@ from server.launch.model import Diagnosis, Engine, LaunchFailed, LaunchSpec
 from server.launch.signatures import diagnose
 
 Look = Mapping[str, str]
+FULL_BYTES = 64 << 20
+"""With less than this free neither a container nor the engine's state can be written."""
 
 
 def findings(spec: LaunchSpec, looks: Mapping[str, Look | BaseException]) -> list[Finding]:
@@ -69,7 +71,20 @@ def problems(spec: LaunchSpec, look: Look) -> list[tuple[str, str, str]]:
         found.append(("checkout_missing", text, advice))
     if look.get("shortcoming"):
         found.append(("checkout_too_old", look["shortcoming"], ""))
+    found += [
+        ("disk_full", f"the disk at {mount} is full", "Remove models or images that nobody uses.")
+        for mount in full_disks(look.get("space", ""))
+    ]
     return found + _image_problems(spec, look) + _owner_problems(spec, look)
+
+
+def full_disks(df: str) -> list[str]:
+    """The mount points in an answer of `df -PB1` that have no room left."""
+    rows = (line.split(maxsplit=5) for line in df.splitlines()[1:])
+    full = [
+        row[5] for row in rows if len(row) == 6 and row[3].isdigit() and int(row[3]) < FULL_BYTES
+    ]
+    return list(dict.fromkeys(full))
 
 
 def _image_problems(spec: LaunchSpec, look: Look) -> list[tuple[str, str, str]]:

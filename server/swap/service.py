@@ -115,8 +115,7 @@ class SwapService:
         target = self._build_spec(entry, self._settings())
         async with self._lock:
             scheduled = self._scheduled()
-            same = scheduled is not None and scheduled.model == entry.id
-            if same and scheduled is not None and not force and scheduled.cancelled_by is None:
+            if scheduled is not None and not force and _leads_to(scheduled, entry.id):
                 return scheduled
             return await self._enqueue(entry.id, target, on_conflict, force, requested_by)
 
@@ -192,10 +191,12 @@ class SwapService:
         return entry
 
     def _scheduled(self) -> SwapRecord | None:
-        """The swap that decides what will be served when all are done: the last of the queue."""
+        """The swap that decides what will be served when all are done: the last of the queue. One
+        that has just ended decides nothing any more: who asks now asks anew."""
         if self._queue:
             return self._queue[-1]
-        return self.current()
+        current = self.current()
+        return None if current is None or current.state.final else current
 
     async def _enqueue(
         self,
@@ -379,6 +380,12 @@ class SwapService:
                 case Report(event):
                     self._log.info("swap.resumed", swap_id=record.id, node=record.node)
                     return await self._drive(event)
+
+
+def _leads_to(record: SwapRecord, model: str) -> bool:
+    """Not one that is cancelled or already on its way back to the model before."""
+    going = record.cancelled_by is None and record.state is not State.ROLLING_BACK
+    return going and record.model == model
 
 
 def _give_up(record: SwapRecord, reason: str) -> Event:

@@ -305,12 +305,12 @@ def nul_words(path: Path) -> list[str]:
 
 
 @settings(
-    max_examples=6,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )
-@given(values=st.lists(VALUES, min_size=8, max_size=16))
+@given(values=st.lists(VALUES, min_size=24, max_size=32))
 def test_every_value_of_the_environment_arrives_as_it_was_given(
     house: House, values: list[str]
 ) -> None:
@@ -355,7 +355,7 @@ def test_a_path_that_is_taken_is_only_looked_at(house: House, tail: str) -> None
     assert missing, found.text
 
 
-@pytest.mark.parametrize("name", ["two words", "--rm", "a=b@c+d%e~f", "modèle ünï", "~"])
+@pytest.mark.parametrize("name", ["--rm two words", "a=b@c+d%e~f", "modèle ünï"])
 def test_a_directory_with_an_odd_name_is_loaded_by_docker_as_it_is(house: House, name: str) -> None:
     path = copied(house, name)
     arrange(house, {"source": {"path": path}, "name": "$(x) 'quoted' \"name\""})
@@ -441,13 +441,10 @@ def test_what_launch_cluster_cannot_carry_is_refused_in_words(house: House) -> N
     command = house.http.get("/api/v1/models/nasty/command")
     assert_refused(command, "command", 422)
     assert "launch-cluster" in command.json()["error"]["message"]
-    answer = send(house, "POST", "/swaps", {"model": "nasty", "force": True})
-    if answer.status_code == 202:
-        record = house.ended(answer.json()["id"])
-        assert record["state"] in {"failed", "rolled_back"}
-        assert "launch-cluster" in record["error"]["message"]
-    else:
-        assert_refused(answer, "swap")
+    record = house.swap("nasty")
+    assert record["state"] == "failed"
+    assert record["error"]["code"] == "cannot_be_started"
+    assert [step["name"] for step in record["steps"]] == ["preflight"]
 
 
 def test_a_model_is_swapped_in_by_its_alias(house: House) -> None:
@@ -458,8 +455,6 @@ def test_a_model_is_swapped_in_by_its_alias(house: House) -> None:
     assert (record["state"], record["model"]) == ("serving", "nasty")
     assert house.chat("tune:latest").status_code == 200
     assert house.chat("nasty").status_code == 200
-    again = house.swap("tune:latest")
-    assert (again["state"], again["model"]) == ("serving", "nasty")
 
 
 # ---- local paths, as they are on the host

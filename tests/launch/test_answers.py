@@ -208,3 +208,19 @@ def test_a_host_that_does_not_answer_is_unknown() -> None:
 def test_docker_that_does_not_answer_is_not_an_image_that_is_missing() -> None:
     ((code, text, advice),) = survey.problems(DOCKER, {"image": "rc=124"})
     assert (code, bool(text), bool(advice)) == ("docker_silent", True, True)
+
+
+DF = """Filesystem        1-blocks         Used    Available Capacity Mounted on
+/dev/nvme0n1p2  3936818806784 3736800000000            0     100% /
+/dev/nvme0n1p2  3936818806784 3736800000000            0     100% /
+/dev/nvme1n1p1  3936818806784 1180000000000 2556700000000      32% /mnt/my models
+"""
+
+
+def test_a_full_disk_is_a_problem_once_and_an_answer_without_figures_is_none() -> None:
+    assert survey.full_disks(DF) == ["/"]
+    assert survey.full_disks("") == []
+    assert survey.full_disks("Filesystem\nno figures here at all x") == []
+    assert ("disk_full", "the disk at / is full") in [
+        problem[:2] for problem in survey.problems(DOCKER, {"space": DF})
+    ]

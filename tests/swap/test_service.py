@@ -159,6 +159,36 @@ async def test_two_people_pressing_swap_get_the_same_swap(house: House) -> None:
     assert (await house.ended(first.id)).state is State.SERVING
 
 
+async def test_who_asks_while_it_rolls_back_asks_anew(house: House) -> None:
+    """The swap that failed leads back to the old model: joining it would lose the request."""
+    await house.swap("one")
+    house.ground.fail("watch", OOM)
+    house.ground.hold("discard")
+    first = await house.service.request("two", requested_by="a")
+    await house.ground.reached("discard")
+    second = await house.service.request("two", requested_by="b")
+    assert second.id != first.id
+    house.ground.let_go("discard")
+    assert (await house.ended(first.id)).state is State.ROLLED_BACK
+    assert (await house.ended(second.id)).state is State.SERVING
+
+
+async def test_who_asks_right_after_the_end_asks_anew(house: House) -> None:
+    """While the times of the swap that ended are still being written down."""
+    seen: list[str] = []
+
+    async def learn(*_: object) -> None:
+        current = house.service.current()
+        if not seen and current is not None and current.state is State.SERVING:
+            seen.append((await house.service.request("one", requested_by="b")).id)
+
+    house.service._ledger.learn = learn  # type: ignore[method-assign]
+    first = await house.service.request("one", requested_by="a")
+    await house.until(lambda: len(seen) == 1)
+    assert seen[0] != first.id
+    assert (await house.ended(seen[0])).state is State.SERVING
+
+
 async def test_the_same_model_again_is_only_proven(house: House) -> None:
     await house.swap("one")
     house.ground.calls.clear()

@@ -73,6 +73,9 @@ LOOK = (
 kind=$1; C=$2; image=$3; checkout=$4; stamp=$5; model=$6; venv=$7; home "$C"
 mark home; printf '%s\n' "$HOME"
 if [ -n "$model" ] && [ ! -d "$model" ]; then mark nomodel; printf '%s\n' "$model"; fi
+images=/var/lib/docker
+[ "$kind" = bare ] && images=$HOME
+mark space; timeout --foreground 5 df -PB1 -- "$HOME" "$images" </dev/null 2>/dev/null
 if [ "$kind" = bare ]; then
   PATH=$PATH:$HOME/.local/bin
   [ -n "$venv" ] && PATH=$venv/bin:$PATH
