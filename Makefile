@@ -5,10 +5,10 @@ ARGS ?=
 RUN = $(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench serve fmt assets setup wheel sbom image image-test clean
+.PHONY: help demo test check bench serve fmt assets setup wheel sbom image image-test startos startos-check clean
 
 help: ## List every verb
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Simulated two-Spark cluster, a swap, a chat answer, the dashboard (ARGS=--once: then stop)
 	@$(RUN) demo $(ARGS)
@@ -45,6 +45,12 @@ image: ## Build the container image (ARGS="--platform linux/arm64"; see docs/ins
 
 image-test: ## Build the image and run a swap in it, locked down (as root; takes minutes)
 	@$(RUN) image-test $(ARGS)
+
+startos: ## Pack the StartOS packages (needs start-cli and docker; ARGS=x86: one of them)
+	@$(RUN) startos $(ARGS)
+
+startos-check: ## Type check, lint, format and bundle the StartOS package
+	@$(RUN) startos-check $(ARGS)
 
 clean: ## Remove what the other verbs made (never a data directory)
 	@$(RUN) clean $(ARGS)

@@ -14,11 +14,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
+import startos_package
+from startos_package import Outcome
 from toolchain import ROOT, VENV, environment, find_uv, loud
 
-Outcome = Literal["ok", "failed", "could not run"]
 _OFFLINE = re.compile(
     r"ConnectionError|ConnectTimeout|ReadTimeout|timed out|Max retries|NameResolution"
     r"|Temporary failure|ServiceError|ProxyError|Connection (?:refused|reset)|unreachable"
@@ -82,6 +82,7 @@ CHECKS: dict[str, Callable[[], Outcome]] = {
     "floors": lambda: run("lint-imports"),
     "pip-audit": audit,
     "docs": docs,
+    "startos": startos_package.check,
 }
 
 

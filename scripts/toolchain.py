@@ -217,6 +217,19 @@ def find_npm() -> str | None:
     return None
 
 
+def need_npm() -> str:
+    """`find_npm`, after fetching one when the machine has none that is new enough."""
+    npm = find_npm()
+    if npm is None:
+        say(f"no node {NODE_MAJOR} or newer on PATH: taking it from the Python package index")
+        # Without our own package: its build wants the assets that are about to be made.
+        sync(["assets"], project=False)
+        npm = find_npm()
+    if npm is None:
+        raise SetupError(f"node {NODE_MAJOR} or newer with npm is needed")
+    return npm
+
+
 def build_assets() -> None:
     """`npm ci` by the lock file, then `scripts/assets.py`."""
     lock = [STATIC / "package.json", STATIC / "package-lock.json"]
@@ -233,14 +246,7 @@ def build_assets() -> None:
 def _install_npm_packages(inputs: str) -> None:
     if read_stamp("npm").get("inputs") == inputs and (STATIC / "node_modules").is_dir():
         return
-    npm = find_npm()
-    if npm is None:
-        say(f"no node {NODE_MAJOR} or newer on PATH: taking it from the Python package index")
-        # Without our own package: its build wants the assets that are about to be made.
-        sync(["assets"], project=False)
-        npm = find_npm()
-    if npm is None:
-        raise SetupError(f"node {NODE_MAJOR} or newer with npm is needed to build the assets")
+    npm = need_npm()
     say("installing the front-end packages")
     path = f"{Path(npm).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     argv = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]

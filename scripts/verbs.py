@@ -16,6 +16,7 @@ from pathlib import Path
 import checks
 import image as container_image
 import image_test as container_test
+import startos_package
 import wheel as our_wheel
 from toolchain import (
     ROOT,
@@ -71,7 +72,10 @@ def test(args: list[str]) -> int:
     python = prepare("dev")
     with one_at_a_time():
         ensure_system_packages()
-    return become([python, "-m", "pytest", "-n", "2", *args])
+        startos_package.bundle()
+    # A file at a time to each worker: clusters and browsers are started once for each file. Three
+    # workers on two cores, because the long tests wait more than they work.
+    return become([python, "-m", "pytest", "-n", "3", "--dist", "loadfile", *args])
 
 
 def check(args: list[str]) -> int:
@@ -113,10 +117,20 @@ def image_test(args: list[str]) -> int:
     return container_test.main(args)
 
 
+def startos(args: list[str]) -> int:
+    with one_at_a_time():
+        startos_package.install()
+    return become([shutil.which("make") or "/usr/bin/make", "-f", "s9pk.mk", *args])
+
+
+def startos_check(args: list[str]) -> int:
+    return 0 if startos_package.check() == "ok" else 1
+
+
 def clean(args: list[str]) -> int:
     """Everything that the other verbs made. Data directories are never touched."""
     places = [VENV, TOOLS, STATIC / "dist", STATIC / "node_modules"]
-    places += [ROOT / "dist", ROOT / "build"]
+    places += [ROOT / "dist", ROOT / "build", ROOT / "javascript", ROOT / "node_modules"]
     places += [ROOT / name for name in CACHES]
     for folder in ("server", "scripts", "tests", "bench"):
         places += sorted((ROOT / folder).rglob("__pycache__"))
@@ -145,6 +159,8 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "sbom": sbom,
     "image": image,
     "image-test": image_test,
+    "startos": startos,
+    "startos-check": startos_check,
     "clean": clean,
 }
 

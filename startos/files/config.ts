@@ -111,22 +111,24 @@ function spare(before: Sections, changes: Sections): Sections {
       ? items.find((item) => item?.name === name)
       : undefined
   }
+  const kept = Object.entries(changes).map(([section, value]) => {
+    const shape = SECTIONS[section as keyof typeof SECTIONS]
+    if (!Array.isArray(value))
+      return [section, worth(shape as z.ZodObject, before[section], value)]
+    const { element } = shape as z.ZodArray<z.ZodObject>
+    return [
+      section,
+      value.map((item) => worth(element, itemNamed(section, item.name), item)),
+    ]
+  })
+  // A group that would say nothing is not begun.
   return Object.fromEntries(
-    Object.entries(changes).map(([section, value]) => {
-      const shape = SECTIONS[section as keyof typeof SECTIONS]
-      return [
-        section,
-        Array.isArray(value)
-          ? value.map((item) =>
-              worth(
-                (shape as z.ZodArray<z.ZodObject>).element,
-                itemNamed(section, item.name),
-                item,
-              ),
-            )
-          : worth(shape as z.ZodObject, before[section], value),
-      ]
-    }),
+    kept.filter(
+      ([section, value]) =>
+        (section as string) in before ||
+        Array.isArray(value) ||
+        Object.keys(value as Sections).length,
+    ),
   )
 }
 

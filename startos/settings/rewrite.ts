@@ -11,6 +11,8 @@ const READ = { version: '1.1' } as const
 const WRITE = {
   defaultStringType: 'QUOTE_DOUBLE',
   defaultKeyType: 'PLAIN',
+  flowCollectionPadding: false,
+  lineWidth: 0,
 } as const
 
 /** What the text says. Throws when it is not YAML, or not a mapping. */
@@ -30,6 +32,7 @@ export function rewrite(text: string, changes: Sections): string {
       ? { ...(isRecord(old) ? old : {}), ...value }
       : value
   }
+  if (equal(before, meant)) return text
   const document = YAML.parseDocument(text, READ)
   if (!YAML.isMap(document.contents))
     document.contents = document.createNode({}) as never
