@@ -242,8 +242,20 @@ class Auth(Section):
     """Who may use the dashboard and the JSON API."""
 
     mode: Literal["open", "password"] = Field(
-        default="open", description="`open` for a trusted LAN or VPN, `password` for a session."
+        default="open",
+        description="`open`, for a trusted LAN or VPN; `password` is refused until it is built.",
     )
+
+    @field_validator("mode")
+    @classmethod
+    def _only_what_is_enforced(cls, value: str) -> str:
+        """A lock that is not there must not be believed in."""
+        if value != "open":
+            raise ValueError(
+                "password is not built yet, so it would protect nothing: use open, and keep "
+                "strangers off the network that reaches Spark Control"
+            )
+        return value
 
 
 class Web(Section):
