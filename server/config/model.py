@@ -212,7 +212,7 @@ class Service(Section):
         default=None,
         ge=1,
         le=1024,
-        description="Requests it gets at once; empty: the default of its kind.",
+        description="Requests it gets at once; empty: the default of its kind (not used yet).",
     )
 
 
@@ -223,10 +223,14 @@ class Gateway(Section):
         default=512, ge=1, le=1 << 20, description="Largest request body, in MiB."
     )
     queue_seconds: float = Field(
-        default=900, ge=0, le=86400, description="How long a request may wait for its model."
+        default=900,
+        ge=0,
+        le=86400,
+        description="How long a request may wait for its model (not used yet).",
     )
     auto_swap: bool = Field(
-        default=True, description="Whether asking for a model that is not loaded swaps it in."
+        default=True,
+        description="Whether asking for a model that is not loaded swaps it in (not used yet).",
     )
 
 
@@ -234,7 +238,10 @@ class Audio(Section):
     """Speech and speakers."""
 
     max_diarize_seconds: float = Field(
-        default=7200, ge=1, le=7 * 86400, description="Longest recording that is diarized."
+        default=7200,
+        ge=1,
+        le=7 * 86400,
+        description="Longest recording that is diarized (not used yet).",
     )
 
 
