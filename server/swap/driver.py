@@ -9,16 +9,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 
 from server.base.clock import Clock
 from server.base.errors import InsufficientStorage, SparkError, Unavailable
 from server.base.logs import get_logger
-from server.launch.model import Progress
-from server.swap.estimate import ORDER, Position, estimate, expected, moved_on
+from server.base.redact import one_line, redact
+from server.launch.model import LaunchSpec, Progress
+from server.swap.estimate import ORDER, Position, estimate, expected, unloading
 from server.swap.events import (
     IMMEDIATE,
     Admit,
+    Admitted,
     Advanced,
     Answered,
     Broke,
@@ -45,58 +46,16 @@ from server.swap.events import (
 )
 from server.swap.ground import EngineBrokeError, Ground, Listener, Proof
 from server.swap.ledger import Ledger
-from server.swap.machine import advance
+from server.swap.machine import advance, stage_of
 from server.swap.model import SwapError, SwapRecord
-from server.swap.node import Node
+from server.swap.node import ROLLBACK, Node
 from server.swap.showing import Showing
+from server.swap.timer import PHASE_OF_NODE, PhaseTimer
 
 TICK_SECONDS = 0.5
 SAVE_RETRY_SECONDS = 2.0
 LOG_LINES = 1000
-
-_PHASE_OF_NODE = {
-    Node.PREFLIGHT: "preflight",
-    Node.CONFIRMING: "warming",
-    Node.DRAINING: "draining",
-    Node.STOPPING: "stopping",
-    Node.STARTING: "starting",
-    Node.LOADING: "weights",
-    Node.WARMING: "warming",
-    Node.RB_STOPPING: "stopping",
-    Node.RB_STARTING: "starting",
-    Node.RB_LOADING: "weights",
-    Node.RB_WARMING: "warming",
-    Node.RB_CLEANING: "stopping",
-}
-
-
-class PhaseTimer:
-    """Seconds per phase of one load; the phase only ever moves forward within a node."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.phase = "preflight"
-        self.fraction: float | None = None
-        self.detail = ""
-        self._since = clock.monotonic()
-        self.times: dict[str, float] = {}
-
-    @property
-    def elapsed(self) -> float:
-        return self._clock.monotonic() - self._since
-
-    def enter(self, phase: str) -> None:
-        if phase == self.phase:
-            return
-        self.times[self.phase] = self.times.get(self.phase, 0.0) + self.elapsed
-        self.phase, self.fraction, self.detail = phase, None, ""
-        self._since = self._clock.monotonic()
-
-    def hear(self, progress: Progress) -> None:
-        phase = moved_on(self.phase, progress.phase)
-        self.enter(phase)
-        if phase == progress.phase:
-            self.fraction, self.detail = progress.fraction, progress.detail
+LINE_LIMIT = 2000
 
 
 class Driver(Listener):
@@ -125,8 +84,9 @@ class Driver(Listener):
         self._epoch = 0
         self._task: asyncio.Task[None] | None = None
         self._timer = PhaseTimer(clock)
-        self._learned: Mapping[str, Sequence[float]] = {}
+        self._learned: dict[str, Mapping[str, Sequence[float]]] = {}
         self._times = expected({})
+        self._whole = False
         self._proof: Proof | None = None
         self._note = ""
         self.cancel_asked = False
@@ -143,7 +103,8 @@ class Driver(Listener):
         self._events.put_nowait((self._epoch, StepBegan(name, host)))
 
     def line(self, text: str) -> None:
-        self.lines.append(text)
+        self._note = ""
+        self.lines.append(redact(one_line(text, LINE_LIMIT)))
 
     def progress(self, progress: Progress) -> None:
         self._note = ""
@@ -155,9 +116,8 @@ class Driver(Listener):
     async def run(self, first: Event | Effect) -> SwapRecord:
         """Until the record is final. `first`: an event, or after a restart the effect to repeat."""
         try:
-            with suppress(SparkError):  # without them the bar is less sure, and that is all
-                self._learned = await self._ledger.learned(learning_key(self.record))
-            self._times = expected(self._learned)
+            self._whole = isinstance(first, Admitted)
+            await self._plan()
             if isinstance(first, Event):
                 await self._take(first)
             else:
@@ -167,7 +127,7 @@ class Driver(Listener):
                 await self._one()
         finally:
             await self._halt()
-        if self.record.node == Node.SERVING and self.record.target and self._timer.times:
+        if self.record.node == Node.SERVING and self._whole and "starting" in self._timer.times:
             await self._learn()
         return self.record
 
@@ -202,13 +162,29 @@ class Driver(Listener):
             await self._halt()
         for effect in remote:
             self._begin(effect)
+        if record.node != before.node and not record.state.final:
+            await self._plan()
         self._showing.publish(self.record)
 
     def _follow_node(self) -> None:
         self._note = ""
-        if self.record.node == Node.STARTING:  # preflight has seen the size of the weights by now
-            self._times = expected(self._learned, self._weight_bytes(self.record))
-        self._timer.enter(_PHASE_OF_NODE.get(Node(self.record.node), self._timer.phase))
+        self._timer.enter(PHASE_OF_NODE.get(Node(self.record.node), self._timer.phase))
+
+    async def _plan(self) -> None:
+        """How long the phases should take, of the model that is on its way now. The size of the
+        weights counts as soon as preflight has seen it."""
+        record = self.record
+        back = Node(record.node) in ROLLBACK
+        spec = record.previous.spec if back and record.previous else record.target
+        if spec is None:
+            self._times = unloading()
+            return
+        key = learning_key(spec)
+        if key not in self._learned:
+            with suppress(SparkError):  # without them the bar is less sure, and that is all
+                self._learned[key] = await self._ledger.learned(key)
+        weights = None if back else self._weight_bytes(record)
+        self._times = expected(self._learned.get(key, {}), weights)
 
     def _at_once(self, effect: Effect) -> None:
         match effect:
@@ -245,12 +221,11 @@ class Driver(Listener):
 
     async def _halt(self) -> None:
         """Cancel the running effect and wait until its remote side is really ended."""
-        task, self._task = self._task, None
         self._epoch += 1
-        if task is not None and not task.done():
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})  # a cancel of our own must end this wait, and us
+            self._task = None
 
     async def _carry(self, effect: Effect, epoch: int) -> None:
         try:
@@ -319,25 +294,21 @@ class Driver(Listener):
         timer = self._timer
         position = Position(timer.phase, timer.elapsed, timer.fraction)
         percent, eta = estimate(self._times, position)
-        stage = self._note or timer.detail or record.stage
+        stage = self._note or timer.detail or stage_of(record)
         event = Advanced(stage, percent, eta)
         self.record, _ = advance(record, event, self._clock.now())
         self._showing.publish(self.record)
 
     async def _learn(self) -> None:
-        times = {phase: s for phase, s in self._timer.times.items() if phase in ORDER}
-        with suppress(SparkError):  # a lost estimate is no reason to trouble a swap that serves
-            await self._ledger.learn(learning_key(self.record), times, self._now())
+        spec = self.record.target
+        times = {phase: s for phase, s in self._timer.closed().items() if phase in ORDER}
+        if spec is not None:
+            with suppress(SparkError):  # a lost estimate is no reason to trouble a swap that serves
+                await self._ledger.learn(learning_key(spec), times, self._clock.now())
 
-    def _now(self) -> datetime:
-        return self._clock.now()
 
-
-def learning_key(record: SwapRecord) -> str:
+def learning_key(spec: LaunchSpec) -> str:
     """Phase times are learned per (model source, image, launcher, number of nodes)."""
-    spec = record.target
-    if spec is None:
-        return "unload"
     return "|".join((spec.source, spec.image, spec.launcher, str(len(spec.nodes))))
 
 

@@ -66,6 +66,12 @@ def expected(
     return times
 
 
+def unloading() -> dict[str, float]:
+    """Seconds per phase of an unload: it starts nothing."""
+    ours = ("draining", "stopping")
+    return {phase: prior if phase in ours else 0.0 for phase, prior in PRIORS.items()}
+
+
 def _remaining(position: Position, planned: float) -> float:
     """Seconds left in the running phase."""
     if position.fraction is None:

@@ -21,7 +21,8 @@ Invariants. (1) The previous engine is not touched before STOPPING: a refusal or
 leaves it serving; a refusal proves that with an answer before it says `rolled_back`. (2) A new
 engine is started only after every engine of ours on its hosts is gone. (3) From STOPPING on, every
 path ends in an engine that answered, or in FAILED/CANCELLED with nothing of ours running.
-(4) `percent` never goes back, except that rolling back starts its own count. (5) An event that the
+(4) `percent` never goes back, except that rolling back, and a load
+after an engine that was found mute, start their own count. (5) An event that the
 table has no row for is stale and changes nothing.
 """
 
@@ -101,16 +102,26 @@ def enter(record: SwapRecord, node: Node, now: datetime, *, result: str = "done"
     final = node in FINAL_NODES
     if not final:
         steps = (*steps, StepRecord(node.value, _host(record, node), "running", now))
-    restarting = node in ROLLBACK and Node(record.node) not in ROLLBACK
-    return record.with_(
+    old = Node(record.node)
+    restarting = (node in ROLLBACK and old not in ROLLBACK) or old is Node.CONFIRMING
+    done = node in {Node.SERVING, Node.UNLOADED}
+    entered = record.with_(
         node=node.value,
         state=STATE_OF[node],
-        stage=STAGE_OF[node],
         steps=steps,
-        percent=100.0 if node is Node.SERVING else 0.0 if restarting else record.percent,
+        percent=100.0 if done else 0.0 if restarting else record.percent,
         eta_seconds=None if final or restarting else record.eta_seconds,
         finished_at=now if final else None,
     )
+    return entered.with_(stage=stage_of(entered))
+
+
+def stage_of(record: SwapRecord) -> str:
+    """What the node of `record` does, for people, when nothing more exact is known."""
+    node = Node(record.node)
+    if node is Node.STOPPING and record.previous is None:
+        return "making sure that nothing else runs"
+    return STAGE_OF[node]
 
 
 def _admitted(record: SwapRecord, event: Admitted, now: datetime) -> Outcome:
@@ -231,10 +242,10 @@ def _cancel_untouched(record: SwapRecord, event: CancelAsked, now: datetime) -> 
 def _cancel_touched(record: SwapRecord, event: CancelAsked, now: datetime) -> Outcome:
     record = record.with_(cancelled_by=event.by)
     if record.target is None:
-        record = enter(record, Node.RB_STARTING, now, result="cancelled")
         if record.previous is None:
             return enter(record, Node.CANCELLED, now, result="cancelled"), (Serve(None),)
-        return record, (Restore(record.previous, rollback_tag(record.id)),)
+        record = enter(record, Node.RB_STARTING, now, result="cancelled")
+        return record, (Restore(record_previous(record), rollback_tag(record.id)),)
     record = enter(record, Node.RB_STOPPING, now, result="cancelled")
     return record, (Discard(record_target(record), record.id),)
 
@@ -310,6 +321,14 @@ def _cleaned(record: SwapRecord, _event: Discarded, now: datetime) -> Outcome:
     return enter(record.with_(engine=None), Node.FAILED, now), (Serve(None),)
 
 
+def _cleaning_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
+    """Nothing is served, but something may be left there: that is said as well."""
+    error = record.error or event.error
+    text = f"{error.message} What is left could not be removed: {event.error.message}"
+    record = record.with_(engine=None, error=replace(error, message=text))
+    return enter(record, Node.FAILED, now, result="failed"), (Serve(None),)
+
+
 def _advanced(record: SwapRecord, event: Advanced, _now: datetime) -> Outcome:
     percent = record.percent
     if event.percent is not None:
@@ -359,7 +378,7 @@ TABLE: Mapping[tuple[Node, type[Any]], Handler] = {
     (Node.RB_WARMING, Answered): _restored_answered,
     (Node.RB_WARMING, Broke): _proof_broke,
     (Node.RB_CLEANING, Discarded): _cleaned,
-    (Node.RB_CLEANING, Broke): _cleaned,
+    (Node.RB_CLEANING, Broke): _cleaning_broke,
     **{(node, CancelAsked): _cancel_untouched for node in sorted(UNTOUCHED)},
     (Node.STOPPING, CancelAsked): _cancel_touched,
     (Node.STARTING, CancelAsked): _cancel_touched,

@@ -326,3 +326,36 @@ def test_invariants_hold_for_any_sequence_of_events(
             assert all(step.state != "running" for step in after.steps)
             assert any(isinstance(e, (Serve, Admit)) for e in effects) or made.state.final
         made = replace(after)
+
+
+def test_a_first_load_does_not_say_that_it_stops_an_engine() -> None:
+    made, _ = advance(record(), Admitted(None), at(0))
+    made, _ = advance(made, Checked((OK_FINDING,)), at(1))
+    assert made.stage == "making sure that nothing else runs"
+    made, _ = advance(record(unload=True), Admitted(None), at(0))
+    assert made.stage == "making sure that nothing else runs"
+
+
+def test_a_load_that_follows_a_mute_confirmation_counts_from_nothing() -> None:
+    """The confirmation stood near the end of the bar; the load has it all before it."""
+    made = standing(Node.CONFIRMING)
+    made, _ = advance(made, Advanced("asking", 97.0, 2.0), at(1))
+    made, _ = advance(made, Broke(ERROR), at(2))
+    assert (Node(made.node), made.percent, made.eta_seconds) == (Node.PREFLIGHT, 0.0, None)
+
+
+def test_a_clean_up_that_fails_is_not_told_as_done() -> None:
+    left = SwapError("command_failed", "the container did not go away")
+    made, _ = advance(standing(Node.RB_LOADING), Broke(ERROR), at(1))
+    made, _ = advance(made, Broke(left), at(2))
+    assert made.state is State.FAILED
+    assert made.steps[-1].state == "failed"
+    assert made.error is not None
+    assert "did not go away" in made.error.message
+
+
+def test_a_cancelled_unload_of_nothing_starts_nothing() -> None:
+    made, _ = advance(record(unload=True), Admitted(None), at(0))
+    made, effects = advance(made, CancelAsked("me"), at(1))
+    assert (made.state, effects) == (State.CANCELLED, (Serve(None),))
+    assert [step.name for step in made.steps] == ["stopping"]
