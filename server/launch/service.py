@@ -267,11 +267,19 @@ class Engines:
         return observe.memory(await self._ask(host, program(look.MEMORY)), host)
 
     async def await_memory(
-        self, host: str, need_bytes: int, gone_pids: Sequence[int], deadline: float
+        self,
+        host: str,
+        need_bytes: int,
+        gone_pids: Sequence[int],
+        deadline: float,
+        *,
+        steady: float = 0.0,
     ) -> MemoryWait:
-        """Wait on the host itself until the processes are gone and so much is available."""
+        """Wait on the host itself until the processes are gone and so much is available; with
+        `steady`, no longer than until nothing more has come back for so many seconds."""
         need = str(math.ceil(need_bytes / 1024))
-        argv = program(look.AWAIT_MEMORY, need, str(math.ceil(deadline * 10)), *map(str, gone_pids))
+        tenths, still = str(math.ceil(deadline * 10)), str(math.ceil(steady * 10))
+        argv = program(look.AWAIT_MEMORY, need, tenths, still, *map(str, gone_pids))
         return observe.memory_wait(await self._ask(host, argv, deadline + LOOK_SECONDS), host)
 
     async def port_owner(self, host: str, port: int) -> str | None:

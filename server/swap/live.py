@@ -39,6 +39,7 @@ from server.swap.resume import Facts
 
 HEALTH_TIMEOUT = httpx.Timeout(3.0)
 LOG_LINES = 400
+STEADY_SECONDS = 3.0
 MEMORY_SHARE = 0.9
 """How much of an engine's resident memory must be back before the next one starts."""
 
@@ -54,6 +55,16 @@ class _Held:
 
 def _sum(holds: Sequence[GpuHold]) -> int:
     return sum(hold.used or 0 for hold in holds)
+
+
+def _share(spec: LaunchSpec) -> float:
+    """Of the machine's memory: what the engine is told, else vLLM's own default."""
+    words = zip(spec.argv, spec.argv[1:], strict=False)
+    told = next((value for flag, value in words if flag == "--gpu-memory-utilization"), "")
+    try:
+        return float(told)
+    except ValueError:
+        return 0.9
 
 
 def _distinct(specs: Sequence[LaunchSpec]) -> list[LaunchSpec]:
@@ -322,6 +333,17 @@ class LiveGround:
         point of a swap nothing else of ours is meant to run on these hosts. Its memory is waited
         for as well: the previous model is about to take it."""
         await self.stop_all([spec], keep_tag=None, listener=listener)
+        await asyncio.gather(*(self._await_room(spec, node.host) for node in spec.nodes))
+
+    async def _await_room(self, spec: LaunchSpec, host: str) -> None:
+        """An engine that ended by itself held what nobody can name any more: wait for the share of
+        memory that such engines take, or until no more of it comes back."""
+        sample = self._fleet.latest(host)
+        total = sample.memory.total if sample else None
+        need = 1 << 50 if total is None else int(_share(spec) * total)
+        wait = self.patience().memory_wait_seconds
+        with suppress(SparkError):  # the start that follows says what is wrong
+            await self._engines.await_memory(host, need, (), wait, steady=STEADY_SECONDS)
 
     async def remove(self, engine: Engine) -> None:
         await self._engines.stop(engine, grace=self.patience().stop_seconds)

@@ -30,7 +30,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture(autouse=True)
 def calm(house: House) -> Iterator[None]:
     yield
-    house.sim.scenario("spark-1", fail="none", only="", load_seconds=0.2)
+    house.sim.scenario("spark-1", fail="none", only="", load_seconds=0.2, release_delay=0.1)
 
 
 def state(house: House) -> Path:
@@ -87,10 +87,11 @@ def test_the_next_model_leaves_nothing_of_the_last_one(house: House) -> None:
 
 
 def test_a_load_that_fails_is_rolled_back_with_cause_and_log(house: House) -> None:
+    """And its memory, which lags behind its end, is waited for before the old one starts."""
     house.swap(ONE)
-    house.sim.scenario("spark-1", fail="oom", only=TWO)
+    house.sim.scenario("spark-1", fail="oom", only=TWO, release_delay=1)
     record = house.swap(TWO)
-    assert (record["state"], record["error"]["code"]) == ("rolled_back", "cuda_oom")
+    assert (record["state"], record["error"]["code"]) == ("rolled_back", "cuda_oom"), record
     assert record["error"]["log_excerpt"]
     assert vllm_sessions(house) == {leader(house)}
     assert house.chat(ONE).status_code == 200

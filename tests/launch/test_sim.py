@@ -345,6 +345,8 @@ async def test_memory_is_taken_and_waited_for(sim: Sim, engines: Engines) -> Non
     assert not late.enough
     assert late.left == held.gpu_pids
     await engines.stop(spec)
+    still = await engines.await_memory("spark-1", 1 << 60, (), 20, steady=0.5)
+    assert (still.enough, still.available is not None) == (False, True)
     done = await engines.await_memory("spark-1", need, held.gpu_pids, 10)
     assert done.enough
     assert done.left == ()

@@ -190,10 +190,11 @@ AWAIT_MEMORY = (
     COMMON
     + _MEMINFO
     + r"""
-# NEED_KIB TENTHS PID… : wait until the processes are gone and so much memory is available
-need=$1; tenths=$2; shift 2
+# NEED_KIB TENTHS STEADY PID… : wait until the processes are gone and so much memory is available,
+# or, with STEADY, until no more of it has come back for so many tenths of a second
+need=$1; tenths=$2; steady=$3; shift 3
 now() { read -r U rest </proc/uptime; U=${U%.*}${U#*.}; }
-now; begin=$U
+now; begin=$U; most=0; moved=0
 while :; do
   left=''
   for pid do stat_of "$pid" && left="$left $pid"; done
@@ -202,6 +203,8 @@ while :; do
   enough=false
   [ -z "$left" ] && [ -n "$A" ] && [ "$A" -ge "$need" ] && enough=true
   if [ $enough = true ] || [ $spent -ge "$tenths" ]; then break; fi
+  if [ "${A:-0}" -gt $((most + 65536)) ]; then most=$A; moved=$spent; fi
+  [ "$steady" -gt 0 ] && [ $((spent - moved)) -ge "$steady" ] && break
   sleep 0.1
 done
 mark available; printf '%s\n' "$A"
