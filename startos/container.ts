@@ -47,7 +47,7 @@ export async function runScript(
           `${ASSETS}/${script}`,
           ...args,
         ],
-        { user: RUN_AS, cwd: DATA, input: `${input}\n` },
+        { user: RUN_AS, cwd: DATA, ...(input ? { input } : {}) },
       )
       const said = String(done.stderr).trim()
       if (done.exitCode === 0) return String(done.stdout).trim()
