@@ -146,8 +146,6 @@ def test_a_host_lost_for_too_long_fails_with_the_truth_and_is_swept_when_back(
         return house.served() == TWO or not house.engines()
 
     until(settled_down, "the engine to be adopted or removed")
-    serve(house, ONE)
-    serves(house, ONE)
 
 
 def test_a_reboot_in_mid_load_ends_with_the_previous_model(house: House) -> None:
@@ -214,7 +212,6 @@ def test_a_changed_host_key_is_refused_until_a_person_accepts_it(house: House) -
     house.hosts_up()
     assert house.get("/hosts/spark-1")["host_key_change"] is None
     serve(house, TWO)
-    serves(house, TWO)
 
 
 # ---- engines that die
@@ -267,8 +264,6 @@ def test_a_pair_whose_worker_dies_is_started_anew_on_both_hosts(house: House) ->
     until(anew, "another pair of engines")
     until(lambda: house.served() == PAIR and house.chat(PAIR).status_code == 200, "an answer")
     assert house.engines() == [f"spark-1:{PAIR}", f"spark-2:{PAIR}"]
-    serve(house, ONE)
-    serves(house, ONE)
 
 
 # ---- docker, disk and port of a host
