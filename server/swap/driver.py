@@ -44,7 +44,7 @@ from server.swap.events import (
     Stopped,
     Watch,
 )
-from server.swap.ground import EngineBrokeError, Ground, Listener, Proof
+from server.swap.ground import EngineBrokeError, Ground, Listener
 from server.swap.ledger import Ledger
 from server.swap.machine import advance, stage_of
 from server.swap.model import SwapError, SwapRecord
@@ -87,16 +87,16 @@ class Driver(Listener):
         self._learned: dict[str, Mapping[str, Sequence[float]]] = {}
         self._times = expected({})
         self._whole = False
-        self._proof: Proof | None = None
         self._note = ""
-        self.cancel_asked = False
+        self.cancelled_by: str | None = None
         self._log = get_logger("swap").bind(swap_id=record.id)
 
     # ---- what others call
 
     def post(self, event: Event) -> None:
         """An event from outside (cancel): valid in every epoch."""
-        self.cancel_asked = self.cancel_asked or isinstance(event, CancelAsked)
+        if isinstance(event, CancelAsked) and self.cancelled_by is None:
+            self.cancelled_by = event.by
         self._events.put_nowait((-1, event))
 
     def step(self, name: str, host: str) -> None:
@@ -193,7 +193,7 @@ class Driver(Listener):
             case Admit():
                 self._showing.admit()
             case Serve(deployment):
-                self._showing.show(deployment, self._proof)
+                self._showing.show(deployment)
             case _:
                 raise TypeError(f"{effect} is not immediate")
 
@@ -259,8 +259,7 @@ class Driver(Listener):
                 await ground.watch(spec, engine, self)
                 return Healthy()
             case Prove(spec, engine):
-                self._proof = await ground.prove(spec, engine)
-                return Answered()
+                return Answered((await ground.prove(spec, engine)).max_model_len)
             case Discard(spec, tag):
                 await ground.discard(spec, tag, self)
                 return Discarded()

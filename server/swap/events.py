@@ -66,7 +66,9 @@ class Healthy:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A real streamed answer came."""
+    """A real streamed answer came. `max_model_len` as the engine tells it."""
+
+    max_model_len: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

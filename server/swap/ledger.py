@@ -27,9 +27,11 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def save(self, record: SwapRecord) -> None:
+    async def save(self, *records: SwapRecord) -> None:
+        """All of them or none."""
         async with self._database.begin() as connection:
-            await self._put(connection, record)
+            for record in records:
+                await self._put(connection, record)
 
     async def save_served(
         self, record: SwapRecord | None, served: Deployment | None, now: datetime

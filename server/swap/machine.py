@@ -192,8 +192,8 @@ def _confirming_broke(record: SwapRecord, _event: Broke, now: datetime) -> Outco
     return enter(record.with_(engine=None), Node.PREFLIGHT, now, result="failed"), (Check(),)
 
 
-def _confirmed(record: SwapRecord, _event: Answered, now: datetime) -> Outcome:
-    deployment = replace(record_previous(record), proven_at=now)
+def _confirmed(record: SwapRecord, event: Answered, now: datetime) -> Outcome:
+    deployment = replace(record_previous(record), proven_at=now, max_model_len=event.max_model_len)
     return enter(record, Node.SERVING, now), (Serve(deployment),)
 
 
@@ -219,10 +219,10 @@ def _healthy(record: SwapRecord, _event: Healthy, now: datetime) -> Outcome:
     return record, (Prove(record_target(record), record.engine),)
 
 
-def _answered(record: SwapRecord, _event: Answered, now: datetime) -> Outcome:
+def _answered(record: SwapRecord, event: Answered, now: datetime) -> Outcome:
     if record.engine is None:
         raise ValueError(f"swap {record.id} answered without an engine")
-    deployment = Deployment(record_target(record), record.engine, now)
+    deployment = Deployment(record_target(record), record.engine, now, event.max_model_len)
     return enter(record, Node.SERVING, now), (Serve(deployment),)
 
 
@@ -293,10 +293,11 @@ def _restored_healthy(record: SwapRecord, _event: Healthy, now: datetime) -> Out
     return record, (Prove(record_previous(record).spec, record.engine),)
 
 
-def _restored_answered(record: SwapRecord, _event: Answered, now: datetime) -> Outcome:
+def _restored_answered(record: SwapRecord, event: Answered, now: datetime) -> Outcome:
     if record.engine is None:
         raise ValueError(f"swap {record.id} answered without an engine")
-    deployment = Deployment(record_previous(record).spec, record.engine, now)
+    spec = record_previous(record).spec
+    deployment = Deployment(spec, record.engine, now, event.max_model_len)
     node = Node.ROLLED_BACK if record.error else Node.CANCELLED
     return enter(record, node, now), (Serve(deployment),)
 

@@ -91,12 +91,14 @@ class Deployment:
     spec: LaunchSpec
     engine: Engine
     proven_at: datetime | None = None
+    max_model_len: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "spec": self.spec.to_dict(),
             "engine": self.engine.to_dict(),
             "proven_at": iso(self.proven_at),
+            "max_model_len": self.max_model_len,
         }
 
     @classmethod
@@ -106,6 +108,7 @@ class Deployment:
             LaunchSpec.from_dict(body["spec"]),
             Engine.from_dict(body["engine"]),
             parse_iso(proven) if proven else None,
+            body.get("max_model_len"),
         )
 
 

@@ -6,10 +6,11 @@ touch a host itself: that is the ground's.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from server.base.bus import EventBus
 from server.base.clock import Clock
@@ -26,7 +27,7 @@ from server.swap.ground import Ground
 from server.swap.ledger import Ledger
 from server.swap.model import Deployment, OnConflict, Serving, State, SwapError, SwapRecord
 from server.swap.node import STAGE_OF, UNTOUCHED, Node
-from server.swap.resume import Continue, Report, Wait, hosts_of, resume
+from server.swap.resume import Continue, Facts, Report, Wait, hosts_of, resume
 from server.swap.showing import Showing
 from server.swap.vigil import Vigil
 
@@ -89,7 +90,9 @@ class SwapService:
         served = await self._ledger.served()
         if served is not None and (not begun or Node(begun[0].node) in UNTOUCHED):
             unseen = Verdict.unknown("not looked at since the restart")
-            self._showing.show(served, None, health=unseen)
+            self._showing.show(served, health=unseen)
+            if begun and begun[0].node == Node.DRAINING:
+                self._showing.hold()  # it is about to be stopped
         self._task = asyncio.create_task(self._run(begun), name="swap-writer")
 
     async def close(self) -> None:
@@ -115,7 +118,7 @@ class SwapService:
         target = self._build_spec(entry, self._settings())
         async with self._lock:
             scheduled = self._scheduled()
-            if scheduled is not None and not force and _leads_to(scheduled, entry.id):
+            if scheduled is not None and not force and self._leads_to(scheduled, entry.id, target):
                 return scheduled
             return await self._enqueue(entry.id, target, on_conflict, force, requested_by)
 
@@ -123,7 +126,7 @@ class SwapService:
         """Stop what is served; queued behind a running swap."""
         async with self._lock:
             scheduled = self._scheduled()
-            if scheduled is not None and scheduled.model is None:
+            if scheduled is not None and self._leads_to(scheduled, None, None):
                 return scheduled
             return await self._enqueue(None, None, "queue", False, requested_by)
 
@@ -198,6 +201,17 @@ class SwapService:
         current = self.current()
         return None if current is None or current.state.final else current
 
+    def _leads_to(self, record: SwapRecord, model: str | None, target: LaunchSpec | None) -> bool:
+        """Whether who wants this may join `record`. Not one that is being cancelled or on its way
+        back to the model before, nor one that began before its model or the settings were edited.
+        """
+        driver = self._driver
+        leaving = driver is not None and driver.record.id == record.id and driver.cancelled_by
+        if leaving or record.cancelled_by is not None or record.state is State.ROLLING_BACK:
+            return False
+        marks = [spec.fingerprint if spec else None for spec in (record.target, target)]
+        return record.model == model and marks[0] == marks[1]
+
     async def _enqueue(
         self,
         model: str | None,
@@ -226,34 +240,27 @@ class SwapService:
             force=force,
             stage=STAGE_OF[Node.QUEUED],
         )
-        await self._ledger.save(record)
+        kept, replaced = ([], self._queue) if on_conflict == "replace" else (self._queue, [])
+        ended = [_dropped(waiting, requested_by, now) for waiting in replaced]
+        await self._ledger.save(record, *ended)  # all or none: what is saved runs after a restart
+        self._queue = [*kept, record]
         if on_conflict == "replace":
-            await self._clear(requested_by)
-        self._queue.append(record)
-        self._showing.publish(record)
+            self._cancel_current(requested_by)
+        for changed in (*ended, record):
+            self._showing.publish(changed)
         self._wake.set()
         return record
 
-    async def _clear(self, requested_by: str) -> None:
-        """Cancel everything scheduled before. A running rollback is let finish: the safe end."""
-        for waiting in tuple(self._queue):
-            await self._cancel(waiting.id, requested_by)
-        current = self.current()
-        if current is not None and current.state is not State.ROLLING_BACK:
-            with suppress(Conflict):
-                await self._cancel(current.id, requested_by)
+    def _cancel_current(self, requested_by: str) -> None:
+        """A running rollback is let finish: the safe end."""
+        state = self._driver.record.state if self._driver else State.FAILED
+        if self._driver is not None and not state.final and state is not State.ROLLING_BACK:
+            self._driver.post(CancelAsked(requested_by))
 
     async def _cancel(self, swap_id: str, requested_by: str) -> SwapRecord:
         for waiting in self._queue:
             if waiting.id == swap_id:
-                now = self._clock.now()
-                ended = waiting.with_(
-                    node=Node.CANCELLED.value,
-                    state=State.CANCELLED,
-                    stage=STAGE_OF[Node.CANCELLED],
-                    cancelled_by=requested_by,
-                    finished_at=now,
-                )
+                ended = _dropped(waiting, requested_by, self._clock.now())
                 await self._ledger.save(ended)
                 self._queue.remove(waiting)
                 self._showing.publish(ended)
@@ -273,11 +280,12 @@ class SwapService:
         driver.post(CancelAsked(requested_by))
         return record.with_(cancelled_by=record.cancelled_by or requested_by)
 
-    async def _again(self, spec: LaunchSpec, requested_by: str) -> None:
+    async def _again(self, spec: LaunchSpec, requested_by: str) -> SwapRecord | None:
         """The vigil asks for an engine anew; what people asked for meanwhile goes first."""
         async with self._lock:
-            if not self._queue:
-                await self._enqueue(spec.model, spec, "queue", True, requested_by)
+            if self._queue:
+                return None
+            return await self._enqueue(spec.model, spec, "queue", True, requested_by)
 
     # ---- the writer
 
@@ -285,7 +293,7 @@ class SwapService:
         for record in begun:
             await self._take_up(record)
         if not begun:
-            await self._look()
+            await self._outlive(self._vigil.look())
         while True:
             if self._queue:
                 await self._next()
@@ -295,12 +303,12 @@ class SwapService:
                     await self._wake.wait()
             self._wake.clear()
             if not self._queue:
-                await self._look()
+                await self._outlive(self._vigil.look())
 
-    async def _look(self) -> None:
-        """The writer outlives whatever a look runs into: without it nothing is swapped again."""
+    async def _outlive(self, work: Coroutine[Any, Any, None]) -> None:
+        """The writer outlives whatever this runs into: without it nothing is swapped again."""
         try:
-            await self._vigil.look()
+            await work
         except SparkError as error:
             self._log.warning("vigil.failed", error=error.message)
         except Exception:  # a bug of ours
@@ -308,8 +316,11 @@ class SwapService:
 
     async def _next(self) -> None:
         async with self._lock:
-            record = self._queue.pop(0)
+            if not self._queue:
+                return  # its last swap was cancelled while we waited for the lock
+            record = self._queue[0]
             self._driver = self._new_driver(record)
+            self._queue.remove(record)
         served = self._deployment()
         already = (
             served is not None
@@ -339,14 +350,16 @@ class SwapService:
                 ended = await driver.run(first)
         except Exception:  # a bug of ours: say so in the history, and keep the writer alive
             self._log.exception("swap.bug", swap_id=driver.record.id)
-            ended = await self._bury(driver.record)
+            ended = driver.record
+            if not ended.state.final:  # else it is in the history as it was
+                ended = await self._bury(ended)
         finally:
             self._driver = None
             self._logs[driver.record.id] = tuple(driver.lines)
             while len(self._logs) > KEPT_LOGS:
                 self._logs.popitem(last=False)
-        self._vigil.reset()
         self._showing.publish(ended)
+        await self._outlive(self._vigil.ended(ended))
 
     async def _bury(self, record: SwapRecord) -> SwapRecord:
         now = self._clock.now()
@@ -357,20 +370,21 @@ class SwapService:
             finished_at=now,
             error=SwapError("internal", "Spark Control made a mistake; see its log for this swap."),
         )
-        with suppress(SparkError):
-            await self._ledger.save_served(ended, None, now)
-        self._showing.show(None, None)
+        self._showing.show(None)
+        await self._outlive(self._ledger.save_served(ended, None, now))
         return ended
 
     async def _take_up(self, record: SwapRecord) -> None:
         """Resume by looking; wait while a host cannot be asked. A cancel is heard meanwhile."""
         self._driver = self._new_driver(record)
         while True:
-            decision = resume(record, await self._ground.observe(hosts_of(record)))
+            decision = resume(record, await self._facts(hosts_of(record)))
             match decision:
                 case Wait(reason):
-                    if self._driver.cancel_asked:
-                        return await self._drive(_give_up(record, reason))
+                    by = self._driver.cancelled_by
+                    if by is not None:
+                        self._driver.record = replace(record, cancelled_by=by)
+                        return await self._drive(_give_up(record, reason, by))
                     self._driver.record = replace(record, stage=reason)
                     self._showing.publish(self._driver.record)
                     await self._clock.sleep(LOOK_SECONDS)
@@ -381,18 +395,30 @@ class SwapService:
                     self._log.info("swap.resumed", swap_id=record.id, node=record.node)
                     return await self._drive(event)
 
+    async def _facts(self, hosts: Sequence[str]) -> Facts:
+        try:
+            return await self._ground.observe(hosts)
+        except Exception:  # a bug of ours: what was not understood is unknown
+            self._log.exception("swap.bug")
+            return {}
 
-def _leads_to(record: SwapRecord, model: str) -> bool:
-    """Not one that is cancelled or already on its way back to the model before."""
-    going = record.cancelled_by is None and record.state is not State.ROLLING_BACK
-    return going and record.model == model
+
+def _dropped(waiting: SwapRecord, by: str, now: datetime) -> SwapRecord:
+    """A swap that was cancelled before its turn came."""
+    return waiting.with_(
+        node=Node.CANCELLED.value,
+        state=State.CANCELLED,
+        stage=STAGE_OF[Node.CANCELLED],
+        cancelled_by=by,
+        finished_at=now,
+    )
 
 
-def _give_up(record: SwapRecord, reason: str) -> Event:
+def _give_up(record: SwapRecord, reason: str, by: str) -> Event:
     """A cancel while a host stays silent: before anything was touched it simply ends; after that
     the truth is that nobody knows, and the sweep settles it when the host is back."""
     if Node(record.node) in UNTOUCHED:
-        return CancelAsked("cancelled while a host was silent")
+        return CancelAsked(by)
     return Broke(
         SwapError(
             "host_unreachable",

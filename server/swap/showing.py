@@ -7,7 +7,6 @@ from typing import Any
 from server.base.bus import EventBus
 from server.base.clock import Clock
 from server.base.health import Verdict
-from server.swap.ground import Proof
 from server.swap.model import Deployment, Serving, SwapRecord
 
 
@@ -35,9 +34,7 @@ class Showing:
         if self._serving is not None and self._serving.health != health:
             self._change(health=health)
 
-    def show(
-        self, deployment: Deployment | None, proof: Proof | None, *, health: Verdict | None = None
-    ) -> None:
+    def show(self, deployment: Deployment | None, *, health: Verdict | None = None) -> None:
         if deployment is None:
             self._serving = None
         else:
@@ -48,7 +45,7 @@ class Showing:
                 base_url=spec.base_url,
                 since=deployment.proven_at or self._clock.now(),
                 deployment=deployment,
-                max_model_len=proof.max_model_len if proof else None,
+                max_model_len=deployment.max_model_len,
                 health=health or Verdict.up(),
             )
         self._tell()

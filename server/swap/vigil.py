@@ -21,6 +21,7 @@ from server.swap.showing import Showing
 FAILED_LOOKS = 2
 """Looks in a row that must find the engine gone: one may fall into a moment of restart."""
 SECOND_LOOK_SECONDS = 0.5
+BACK = "watchdog: back to the model before"
 
 
 class Vigil:
@@ -34,7 +35,7 @@ class Vigil:
         showing: Showing,
         settings: Callable[[], Settings],
         clock: Clock,
-        again: Callable[[LaunchSpec, str], Awaitable[None]],
+        again: Callable[[LaunchSpec, str], Awaitable[SwapRecord | None]],
     ) -> None:
         self._ground = ground
         self._ledger = ledger
@@ -45,13 +46,27 @@ class Vigil:
         self._log = get_logger("swap")
         self._restarts: dict[str, list[datetime]] = {}
         self._given_up: dict[str, datetime] = {}
+        self._restart: str | None = None
         self._bad_looks = 0
         self._swept: frozenset[str] = frozenset()
 
-    def reset(self) -> None:
-        """A swap ended: what was seen before it says nothing about what runs now."""
+    async def ended(self, record: SwapRecord) -> None:
+        """A swap ended: what was seen before it says nothing about what runs now. When it was the
+        restart of an engine that had died, and failed, the model before is loaded: once."""
         self._bad_looks = 0
         self._swept = frozenset()
+        ours, self._restart = record.id == self._restart, None
+        if not ours or record.state is not State.FAILED or record.model is None:
+            return
+        now = self._clock.now()
+        earlier = await self._earlier(record.model, now)
+        if earlier is not None:
+            self._showing.notice(
+                "error",
+                f"{record.model} could not be restarted. The model before it is loaded instead.",
+            )
+            self._given_up[record.model] = now
+            await self._again(earlier, BACK)
 
     def pause(self, seconds: float) -> float:
         """Until the next look: `seconds`, but less while the engine is thought to be gone."""
@@ -97,7 +112,7 @@ class Vigil:
         )
         self._log.error("engine.died", model=serving.model, reason=verdict.reason, then=reaction)
         await self._ledger.save_served(None, None, now)
-        self._showing.show(None, None)
+        self._showing.show(None)
         self._showing.notice(
             "error",
             f"{serving.model} on {spec.head.host} died: {error.message} {sentence}",
@@ -106,10 +121,11 @@ class Vigil:
         )
         if reaction is Reaction.RESTART:
             self._restarts[serving.model] = [*restarts[-20:], now]
-            await self._again(spec, "watchdog: restart after the engine died")
+            restart = await self._again(spec, "watchdog: restart after the engine died")
+            self._restart = restart.id if restart else None
         elif reaction is Reaction.ROLL_BACK and earlier is not None:
             self._given_up[serving.model] = now
-            await self._again(earlier, "watchdog: back to the model before")
+            await self._again(earlier, BACK)
         else:
             await self._clear(serving.deployment)
 
@@ -166,9 +182,9 @@ class Vigil:
             self._log.warning("engine.not_adopted", tag=engine.tag, error=str(error))
             return False
         now = self._clock.now()
-        deployment = Deployment(spec, engine, now)
+        deployment = Deployment(spec, engine, now, proof.max_model_len)
         await self._ledger.save_served(None, deployment, now)
-        self._showing.show(deployment, proof)
+        self._showing.show(deployment)
         self._showing.notice(
             "info", f"{spec.model} was found running on {engine.host} and serves again."
         )
