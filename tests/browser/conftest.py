@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.e2e.running import House, running_house, until
 
@@ -59,6 +59,7 @@ def browser() -> Iterator[Browser]:
     if program is None:
         pytest.fail("no Chromium here: run `apt-get install -y chromium` (or `make test` as root)")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=30_000)  # a loaded machine is no failure of the page
         started = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield started
         started.close()
