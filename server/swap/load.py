@@ -5,12 +5,13 @@ the host, or when the host stays lost.
 """
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from server.base.clock import Clock
 from server.base.errors import HostUnreachable, SparkError
+from server.base.redact import one_line, redact
 from server.base.units import size
 from server.config.model import Engine as EngineSettings
 from server.launch.model import Engine, LaunchSpec, Progress
@@ -50,6 +51,9 @@ class Load:
         self._engine = engine
         self._listener = listener
         self._last = ""
+        self._first: str | None = None
+        self._heard = 0
+        self._reader = PhaseReader()
         self._ready = asyncio.Event()
         self._reading = False
         self._moved = site.clock.monotonic()
@@ -70,8 +74,9 @@ class Load:
             return self._ready.is_set() and self._reading
         finally:
             follower.cancel()
-            with suppress(asyncio.CancelledError, SparkError):
-                await follower
+            await asyncio.wait({follower})  # a cancel of our own is not taken for the follower's
+            if not follower.cancelled():
+                follower.exception()  # seen above, or of no account any more
 
     async def _pause(self, follower: asyncio.Task[None]) -> None:
         """Until the next poll; a little sooner once the log says that the server is up."""
@@ -94,10 +99,14 @@ class Load:
         while True:
             try:
                 async with self._site.follow(self._spec, self._engine) as stream:
-                    reader = PhaseReader()
+                    number = 0
                     async for line in stream:
+                        if lost_since is not None:
+                            self._listener.note("")
                         lost_since, self._reading = None, True
-                        self._hear(line, reader)
+                        if self._is_new(number, line):
+                            self._hear(line)
+                        number += 1
                     self._reading = False
                 if not await self._site.runs(self._spec, self._engine):
                     return
@@ -111,12 +120,21 @@ class Load:
                 self._listener.note(_waiting(self._spec, error))
             await self._site.clock.sleep(RETRY_HOST_SECONDS)
 
-    def _hear(self, line: str, reader: PhaseReader) -> None:
+    def _is_new(self, number: int, line: str) -> bool:
+        """After a break the log is read from its start again: what was heard is no progress, and
+        is not told twice. With another first line it is another log: rotated, or cut."""
+        if number == 0 and line != self._first:
+            self._first, self._heard, self._reader = line, 0, PhaseReader()
+        new = number >= self._heard
+        self._heard = max(self._heard, number + 1)
+        return new
+
+    def _hear(self, line: str) -> None:
         self._listener.line(line)
         if line != self._last:
             self._moved = self._site.clock.monotonic()
         self._last = line
-        progress: Progress | None = reader.feed(line)
+        progress: Progress | None = self._reader.feed(line)
         if progress is not None:
             self._listener.progress(progress)
         if ready(line):
@@ -148,7 +166,7 @@ class Load:
             SwapError(
                 "no_progress",
                 f"The engine on {self._spec.head.host} has shown no progress for {limit:.0f} s.",
-                cause=f"It is stuck after: {self._last or 'no log line at all'}",
+                cause=f"It is stuck after: {redact(one_line(self._last, 300)) or 'no log line'}",
                 advice="Look at the log below; a frozen percentage often means that the page "
                 "cache is full: drop caches, or try another load_format. "
                 "engine.no_progress_seconds sets the patience.",

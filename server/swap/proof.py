@@ -1,7 +1,8 @@
 """The proof: one real streamed answer, whatever kind of model it is.
 
 A reasoning model may spend its first tokens thinking, so a reasoning delta counts; a model without
-a chat template answers `completions`; an embedding model answers `embeddings`.
+a chat template answers `completions`; an embedding model answers `embeddings`, one that only scores
+answers `rerank`.
 """
 
 import json
@@ -36,12 +37,23 @@ async def first_token(http: httpx.AsyncClient, base_url: str, model: str) -> Non
         if refusal is None:
             return
         refusals.append(f"{path}: {refusal}")
-    answer = await http.post(
-        f"{base_url}/v1/embeddings", json={"model": model, "input": "ready"}, timeout=None
-    )
-    if answer.status_code == 200 and answer.json().get("data"):
-        return
+    for path, body, result in (
+        ("/v1/embeddings", {"input": "ready"}, "data"),
+        ("/v1/rerank", {"query": "ready", "documents": ["ready"]}, "results"),
+    ):
+        answer = await http.post(base_url + path, json={"model": model, **body}, timeout=None)
+        if _holds(answer, result):
+            return
+        refusals.append(f"{path}: HTTP {answer.status_code}")
     raise UpstreamError(f"no endpoint answered ({'; '.join(refusals)})", source="engine")
+
+
+def _holds(answer: httpx.Response, name: str) -> bool:
+    try:
+        body = answer.json()
+    except ValueError:
+        return False
+    return answer.status_code == 200 and isinstance(body, dict) and bool(body.get(name))
 
 
 async def _streamed(http: httpx.AsyncClient, url: str, body: dict[str, Any]) -> str | None:

@@ -156,3 +156,100 @@ async def test_a_200_is_the_engines_own_when_its_open_log_told_so(
     site = Site(available=1 << 40, sampled=at(0))
     site.log = Log(lines, ends=ends)
     assert await load(site) is known
+
+
+class Listening(Quiet):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+class Broken(Site):
+    """The log can be read, but breaks off after its last line; each reading is from its start."""
+
+    def __init__(self, *readings: Sequence[str], lost_between: bool = False) -> None:
+        super().__init__(available=1 << 40, sampled=at(0), looks=1000)
+        self.readings = list(readings)
+        self._lost_between = lost_between
+
+    def patience(self) -> EngineSettings:
+        return EngineSettings(host_lost_seconds=500, no_progress_seconds=60)
+
+    @asynccontextmanager
+    async def follow(self, spec: LaunchSpec, engine: Engine) -> AsyncIterator[Stream]:
+        lines = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        yield Log(lines, ends=True)
+        if self._lost_between:
+            raise HostUnreachable("spark-1 is down")
+
+
+async def broken(site: Site, heard: Quiet) -> SwapError:
+    async with asyncio.timeout(10):
+        with pytest.raises(EngineBrokeError) as caught:
+            await Load(site, spec(), engine("swap-1"), heard).run()
+    return caught.value.error
+
+
+async def test_a_log_that_breaks_off_again_and_again_is_no_progress() -> None:
+    """Reading the same lines once more is not the engine moving on."""
+    heard = Listening()
+    error = await broken(Broken(["one", "two"]), heard)
+    assert error.code == "no_progress"
+    assert heard.lines == ["one", "two"]
+
+
+async def test_after_a_break_only_what_is_new_is_heard() -> None:
+    heard = Listening()
+    await broken(Broken(["one"], ["one", "two"], ["one", "two", "three"]), heard)
+    assert heard.lines == ["one", "two", "three"]
+
+
+async def test_a_log_that_begins_anew_is_heard_anew() -> None:
+    """It was rotated: its lines are not those that were heard."""
+    heard = Listening()
+    await broken(Broken(["one", "two"], ["three"]), heard)
+    assert heard.lines == ["one", "two", "three"]
+
+
+async def test_the_note_of_a_lost_host_is_taken_back_when_it_is_heard_again() -> None:
+    heard = Listening()
+    site = Broken(["one"], ["one"], lost_between=True)
+    site._looks = 20
+    async with asyncio.timeout(30):
+        await Load(site, spec(), engine("swap-1"), heard).run()
+    at_first = next(n for n, note in enumerate(heard.notes) if "not reachable" in note)
+    assert "" in heard.notes[at_first:]
+
+
+async def test_what_a_stuck_engine_said_last_is_short_and_without_secrets() -> None:
+    """It stands in the history for good."""
+    error = await broken(Broken(["token=sk-abcdefgh12345678 " + "x" * 60000]), Quiet())
+    assert len(error.cause) < 500
+    assert "sk-abcdefgh" not in error.cause
+
+
+async def test_a_load_that_is_cancelled_while_it_ends_is_cancelled() -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    class Slow(Site):
+        @asynccontextmanager
+        async def follow(self, spec: LaunchSpec, engine: Engine) -> AsyncIterator[Stream]:
+            try:
+                yield self.log
+            finally:
+                entered.set()
+                await leave.wait()
+
+    site = Slow(available=1 << 40, sampled=at(0))
+    task = asyncio.create_task(Load(site, spec(), engine("swap-1"), Quiet()).run())
+    async with asyncio.timeout(10):
+        await entered.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    leave.set()
+    async with asyncio.timeout(10):
+        await asyncio.wait({task})
+    assert task.cancelled()
