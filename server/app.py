@@ -45,6 +45,7 @@ from server.ssh.pool import SshPool
 from server.store.database import Database
 from server.swap.ledger import Ledger
 from server.swap.live import LiveGround
+from server.swap.look import Look
 from server.swap.model import SwapRecord
 from server.swap.service import SwapService
 from server.web.app import create_api, create_edge
@@ -186,11 +187,18 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     )
     inflight = InFlight()
     database = Database(data.database_url)
-    ground = LiveGround(
-        engines=Engines(pool, clock),
+    engines = Engines(pool, clock)
+    look = Look(
+        engines=engines,
         shells=pool,
         fleet=fleet,
         catalog=catalog.snapshot,
+        engine=lambda: store.current.engine,
+    )
+    ground = LiveGround(
+        engines=engines,
+        look=look,
+        fleet=fleet,
         settings=settings,
         drain=lambda seconds: _drain(inflight, seconds),
         http=http,
@@ -205,7 +213,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         bus=bus,
         clock=clock,
         new_id=lambda now: new_id("swap", now),
-        weight_bytes=ground.weight_bytes,
+        weight_bytes=look.weight_bytes,
     )
     registry = CollectorRegistry()
     registry.register(FleetCollector(fleet, swaps, clock))
