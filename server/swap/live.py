@@ -5,8 +5,7 @@ about what comes next.
 """
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +22,7 @@ from server.config.model import Engine as EngineSettings
 from server.config.model import Settings
 from server.fleet.service import Fleet
 from server.launch.model import Engine, LaunchFailed, LaunchSpec, PlannedCommand
+from server.launch.observe import HostMemory
 from server.launch.service import Engines
 from server.launch.signatures import diagnose, excerpt
 from server.ssh.model import Stream
@@ -47,6 +47,14 @@ class _Held:
     host: str
     need: int
     pids: tuple[int, ...]
+
+
+_Place = tuple[str, str, bool]
+
+
+def _place(host: str, what: LaunchSpec | Engine) -> _Place:
+    """What a stop goes by: the host, the name, and whether it is no container."""
+    return host, what.container, what.launcher == "bare"
 
 
 def _share(spec: LaunchSpec) -> float:
@@ -175,7 +183,8 @@ class LiveGround:
         self, specs: Sequence[LaunchSpec], *, keep_tag: str | None, listener: Listener
     ) -> None:
         hosts = tuple(dict.fromkeys(node.host for spec in specs for node in spec.nodes))
-        held = await asyncio.gather(*(self._held(host, keep_tag) for host in hosts))
+        reached = frozenset(_place(node.host, spec) for spec in specs for node in spec.nodes)
+        held = await asyncio.gather(*(self._held(host, reached, keep_tag) for host in hosts))
         for spec in _distinct(specs):
             await self._engines.stop(
                 spec,
@@ -185,28 +194,38 @@ class LiveGround:
             )
         await asyncio.gather(*(self._await_memory(one, listener) for one in held if one))
 
-    async def _held(self, host: str, keep_tag: str | None) -> "_Held | None":
-        """What the engines that are about to go hold there. An engine under a container name that
-        the settings no longer name is stopped here: the specs below would not reach it. A host that
-        does not say is left to the stop itself, so that the other hosts are not spared by it."""
+    async def _held(
+        self, host: str, reached: Collection[_Place], keep_tag: str | None
+    ) -> "_Held | None":
+        """What the engines that are about to go hold there. An engine that the stop of the specs
+        does not reach (older settings named it otherwise) is stopped here. A host that does not say
+        is left to the stop itself, so that the other hosts are not spared by it."""
         try:
             seen, memory = await asyncio.gather(
-                self._engines.observe(host, self.patience()), self._engines.memory(host)
+                self._engines.observe(host, self.patience()), self._memory(host)
             )
         except SparkError:
             return None
         doomed = [engine for engine in seen if engine.running and engine.tag != keep_tag]
         if not doomed:
             return None
-        mine = memory.held_outside(other_containers(self._fleet, host, doomed))
+        others = other_containers(self._fleet, host, doomed)
+        mine = memory.held_outside(others) if memory else ()
         held = held_bytes(mine)
         for engine in doomed:
-            if engine.container != self.patience().container:
+            if _place(host, engine) not in reached:
                 await self._engines.stop(engine, grace=self.patience().stop_seconds)
-        if memory.available is None or not held:
+        if memory is None or memory.available is None or not held:
             return None
         gone = tuple(hold.pid for hold in mine)
         return _Held(host, memory.available + int(MEMORY_SHARE * held), gone)
+
+    async def _memory(self, host: str) -> HostMemory | None:
+        """None when it is not told: nothing is known of memory, but much of the engines."""
+        try:
+            return await self._engines.memory(host)
+        except SparkError:
+            return None
 
     async def _await_memory(self, held: "_Held", listener: Listener) -> None:
         listener.step("wait for memory", held.host)
@@ -319,7 +338,7 @@ class LiveGround:
         return Proof(seconds, await self._max_model_len(spec))
 
     async def _max_model_len(self, spec: LaunchSpec) -> int | None:
-        with suppress(httpx.HTTPError, json.JSONDecodeError):
+        with suppress(httpx.HTTPError, ValueError):
             answer = await self._http.get(f"{spec.base_url}/v1/models", timeout=HEALTH_TIMEOUT)
             body: Any = answer.json()
             entries = body.get("data") if isinstance(body, dict) else None
