@@ -257,14 +257,22 @@ def _install_npm_packages(inputs: str) -> None:
 # --- system packages of the tests -------------------------------------------------------------
 
 
+# Any one of the programs means that the package is not needed.
+SYSTEM_PACKAGES = {
+    "openssh-server": ("sshd", "/usr/sbin/sshd"),
+    "openssh-client": ("ssh-keygen",),
+    "zsh": ("zsh",),
+    "fish": ("fish",),
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "procps": ("ps",),
+}
+
+
 def missing_system_packages() -> list[str]:
     """Debian packages that the test tiers need and this machine lacks."""
-    missing = []
-    if not (shutil.which("sshd") or Path("/usr/sbin/sshd").exists()):
-        missing.append("openssh-server")
-    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        missing.append("chromium")
-    return missing
+    return [
+        name for name, programs in SYSTEM_PACKAGES.items() if not any(map(shutil.which, programs))
+    ]
 
 
 def ensure_system_packages() -> None:
