@@ -21,7 +21,7 @@ from tests.sim_cluster import Sim, running_sim
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FINAL = {"serving", "unloaded", "rolled_back", "failed", "cancelled"}
-PATIENCE = 40.0
+PATIENCE = 90.0
 PAUSE = 0.02
 
 ONE, TWO, THREE = "qwen3-0.6b", "llama-3.1-8b", "gpt-oss-20b"
@@ -132,16 +132,20 @@ class House:
     def reached(self, swap_id: str, *states: str) -> dict[str, Any]:
         """The swap when it is first seen in one of `states`; fails when it ended before."""
 
-        def look() -> dict[str, Any] | None:
-            now = self.swap_now(swap_id)
-            if now["state"] in states:
-                return now
-            assert now["state"] not in FINAL, json.dumps(now, indent=1)
-            return None
+        now: dict[str, Any] = {}
 
-        found = until(look, f"{swap_id} to be {' or '.join(states)}")
-        assert found is not None
-        return found
+        def look() -> bool:
+            now.update(self.swap_now(swap_id))
+            if now["state"] in states:
+                return True
+            assert now["state"] not in FINAL, json.dumps(now, indent=1)
+            return False
+
+        try:
+            until(look, f"{swap_id} to be {' or '.join(states)}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it stands so:\n{json.dumps(now, indent=1)}") from None
+        return now
 
     def ended(self, swap_id: str) -> dict[str, Any]:
         return self.reached(swap_id, *FINAL)

@@ -110,7 +110,6 @@ def test_killed_while_rolling_back_it_ends_rolled_back(
     calm.sim.scenario("spark-1", fail="hang", only=TWO, **slow)
     swap_id = calm.ask(TWO)
     at(calm, swap_id, "loading")
-    calm.sim.scenario("spark-1", fail="load")
     calm.kill_engine("spark-1")
     at(calm, swap_id, node)
     calm.kill()
