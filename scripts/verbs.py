@@ -73,6 +73,8 @@ def test(args: list[str]) -> int:
     with one_at_a_time():
         ensure_system_packages()
         startos_package.bundle()
+    # Programs are started hundreds of times: each would compile all of its modules anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # A file at a time to each worker: clusters and browsers are started once for each file. Three
     # workers on two cores, because the long tests wait more than they work.
     return become([python, "-m", "pytest", "-n", "3", "--dist", "loadfile", *args])
