@@ -99,8 +99,10 @@ async def test_a_cancel_at_any_moment_leaves_nothing(shell, side, tmp_path):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    result = await shell.run(["ps", "-eo", "args"], deadline=10)
-    assert f"300.{os.getpid()}" not in result.stdout
+    # The bracket keeps pgrep's own command line, and the shell's around it, from matching.
+    argv = ["pgrep", "-f", f"[s]leep 300.{os.getpid()}"]
+    result = await shell.run(argv, deadline=10, check=False)
+    assert (result.exit_status, result.stdout) == (1, "")
 
 
 async def test_a_second_cancel_leaves_at_once_and_the_kill_goes_on(shell, pool, pipe):
