@@ -23,6 +23,7 @@ CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 IMAGE = re.compile(r"(?!.*(\.\.|//))[a-z0-9][A-Za-z0-9._:/@-]{0,254}")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62})")
 HEALTH_PATH = re.compile(r"/[A-Za-z0-9._~/?=&%-]{0,500}")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 INTERFACES = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}(,[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}){0,7}"
 )
@@ -69,6 +70,9 @@ Interfaces = Annotated[
 ]
 AllowedHost = Annotated[str, _matching(ALLOWED_HOST, "DNS name", "a name like spark.example, or *")]
 HealthPath = Annotated[str, _matching(HEALTH_PATH, "path", "an absolute path like /health")]
+ModelName = Annotated[
+    str, _matching(MODEL_NAME, "model name", "letters, digits and . _ : / @ + -, at most 200")
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 RemotePath = Annotated[str, AfterValidator(_absolute)]
 
@@ -186,6 +190,23 @@ class Engine(Section):
     restart_limit: int = Field(
         default=3, ge=0, le=100, description="Restarts of a dead engine within ten minutes."
     )
+    max_models: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Models served at once, where memory allows; above it the one that was "
+        "unused longest goes first.",
+    )
+    overlap: Literal["auto", "never"] = Field(
+        default="auto",
+        description="`auto`: when a new model fits beside the one it replaces, it is loaded first "
+        "and the traffic moves when it answers; `never`: the old one always goes first.",
+    )
+
+
+AUDIO_KINDS = frozenset({"asr", "diarize"})
+AUDIO_DEFAULT = 2
+AUDIO_CEILING = 3
 
 
 class Service(Section):
@@ -212,8 +233,38 @@ class Service(Section):
         default=None,
         ge=1,
         le=1024,
-        description="Requests it gets at once; empty: the default of its kind (not used yet).",
+        description="Requests it gets at once; empty: 2 for `asr` and `diarize` (which take at "
+        "most 3), no bound for the other kinds.",
     )
+    models: tuple[ModelName, ...] = Field(
+        default=(),
+        description="Names of `model` that it answers to; empty: any, when no other service "
+        "claims the name. Services that share a kind and a name are replicas.",
+    )
+    model_sent: ModelName | None = Field(
+        default=None,
+        description="Name of the model that it is sent; empty: the one the caller asked for.",
+    )
+    path_prefix: HealthPath | None = Field(
+        default=None, description="Path put in front of every request to it, like /api."
+    )
+
+    @model_validator(mode="after")
+    def _audio_has_a_ceiling(self) -> "Service":
+        """Audio containers run out of memory on a fourth long file, whatever a sweep finds."""
+        if self.kind in AUDIO_KINDS and (self.max_in_flight or 0) > AUDIO_CEILING:
+            raise ValueError(
+                f"max_in_flight is {self.max_in_flight}, and a service of kind {self.kind} takes "
+                f"at most {AUDIO_CEILING} at once: use 1 to {AUDIO_CEILING}"
+            )
+        return self
+
+    @property
+    def cap(self) -> int | None:
+        """Requests it gets at once; None: no bound."""
+        if self.max_in_flight is not None:
+            return self.max_in_flight
+        return AUDIO_DEFAULT if self.kind in AUDIO_KINDS else None
 
 
 class Gateway(Section):
@@ -226,11 +277,77 @@ class Gateway(Section):
         default=900,
         ge=0,
         le=86400,
-        description="How long a request may wait for its model (not used yet).",
+        description="How long a request may wait for its model or its turn; then 503.",
+    )
+    queue_limit: int = Field(
+        default=1000,
+        ge=0,
+        le=100_000,
+        description="Requests that may wait at once for one model or kind of service; then 429.",
+    )
+    client_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Requests one key, or one address without a key, is let in with at once; "
+        "the rest of its requests wait. Empty: no bound.",
     )
     auto_swap: bool = Field(
         default=True,
-        description="Whether asking for a model that is not loaded swaps it in (not used yet).",
+        description="Whether asking for a model that is not loaded swaps it in. A model or a key "
+        "may say otherwise.",
+    )
+    batch_seconds: float = Field(
+        default=60,
+        ge=0,
+        le=86400,
+        description="How long requests for the loaded model may go first while others wait for "
+        "another model: the longest wait before its swap begins.",
+    )
+    residency_seconds: float = Field(
+        default=30,
+        ge=0,
+        le=86400,
+        description="How long a model stays after it was loaded before a request for another one "
+        "may replace it.",
+    )
+    default_model: ModelName | None = Field(
+        default=None, description="Model to return to when another one has been idle."
+    )
+    default_after_seconds: float = Field(
+        default=600,
+        ge=1,
+        le=30 * 86400,
+        description="How long another model must have been idle before the default returns.",
+    )
+    bridge: ModelName | None = Field(
+        default=None,
+        description="Name of a served model or an `llm` service that answers chat requests while "
+        "their model is being loaded (the answer says so in `X-Spark-Bridge`). Empty: they wait.",
+    )
+    keepalive_seconds: float = Field(
+        default=10,
+        ge=1,
+        le=600,
+        description="Time between two comments sent to a waiting caller that asked for a stream.",
+    )
+    require_key: bool = Field(
+        default=False, description="Whether every request to the gateway needs an API key."
+    )
+    upstream_client: Literal["pooled", "aiohttp"] = Field(
+        default="pooled",
+        description="What speaks to engines and services: our own pool, or aiohttp to fall back "
+        "on. Read at the start.",
+    )
+    cache_mb: int = Field(
+        default=0,
+        ge=0,
+        le=1 << 20,
+        description="Disk space for answers of repeated embeddings and transcriptions, in MiB; "
+        "0: nothing is kept.",
+    )
+    cache_seconds: float = Field(
+        default=7 * 86400, ge=1, le=365 * 86400, description="How long a kept answer is good."
     )
 
 

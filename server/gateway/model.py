@@ -1,68 +1,166 @@
-"""Frozen values of the gateway, and the seams behind which routing and transport may change."""
+"""Frozen values of the gateway, and the seams behind which routing, transport and counting may
+change: `Router`, `UpstreamClient`, `Gatekeeper`, `Observer`."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
 
+from server.base.health import Verdict
 from server.gateway.inflight import Lease
 from server.gateway.wire import Header
+
+Body = Literal["json", "form", "any"]
+SwapPolicy = Literal["auto", "ask", "never"]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One `/v1` route that is relayed. `named_events`: its streams name their SSE events."""
+    """One route that is relayed.
+
+    `kinds`: the kinds of upstream that answer it, in order of preference; `llm` is the engine (and
+    services of that kind). `body`: how the model is found: in JSON, in the leading parts of a form,
+    or not at all. `named_events`: its streams name their SSE events. `upstream_path`: where the
+    upstream serves it, when that is not `path`. `repeatable`: asking twice does no harm, so a
+    failure before the first byte may be tried elsewhere.
+    """
 
     path: str
+    kinds: tuple[str, ...] = ("llm",)
+    body: Body = "json"
     named_events: bool = False
+    upstream_path: str | None = None
+    repeatable: bool = True
 
 
-OPERATIONS = {
-    operation.path: operation
-    for operation in (
-        Operation("/v1/chat/completions"),
-        Operation("/v1/completions"),
-        Operation("/v1/responses", named_events=True),
-        Operation("/v1/messages", named_events=True),
-        Operation("/v1/embeddings"),
-        Operation("/v1/tokenize"),
-    )
-}
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One place that answers: an engine, or a service of `config.yaml`.
 
-UPSTREAM_PATHS = {"/v1/tokenize": "/tokenize"}
-"""Where the engine serves a route under another path than ours: vLLM's tokenizer is not in /v1."""
+    `name` is unique: a service's own, or `<model>@<host>` for an engine. `cap` is how many requests
+    it gets at once, None for no bound. `models` are the names it knows; empty: it does not care.
+    """
+
+    name: str
+    kind: str
+    base_url: str
+    host: str
+    cap: int | None = None
+    models: tuple[str, ...] = ()
+    health: Verdict = field(default_factory=Verdict.up)
+    accepting: bool = True
+    engine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: an API key, or an address without one. `name` is for logs, metrics and usage.
+
+    `priority`: higher goes first. `max_in_flight`: None for no bound. `models`: empty for all.
+    `swap`: what asking for a model that is not loaded does; None: as the settings say.
+    """
+
+    name: str
+    address: str = ""
+    key_id: str | None = None
+    priority: int = 0
+    max_in_flight: int | None = None
+    models: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset({"gateway"})
+    swap: SwapPolicy | None = None
+
+
+ANYONE = Caller("anyone")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a request means: the pool that may answer it.
+
+    `pool` is a key of the admission: `model:<id>` for an engine's model, `service:<name>` when one
+    service was named, `kind:<kind>` for whichever service of that kind is free. `model` is the
+    catalog's id, or the name as asked; `asked` is what the request said, None when it said nothing.
+    `params`: fields that a variant of the model sets in the body.
+    """
+
+    pool: str
+    model: str
+    asked: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request that wants to be let in. `arrived` is monotonic seconds; `patience` how long it
+    may wait; `exclude` the upstreams that failed it already."""
+
+    route: Route
+    operation: Operation
+    caller: Caller
+    request_id: str
+    arrived: float
+    patience: float
+    exclude: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a waiting caller is told. `position` counts from 1; `eta_seconds` None when unknown."""
+
+    position: int
+    eta_seconds: float | None
+    reason: str
+
+
+Outcome = Literal["answered", "failed", "left"]
+"""How an upstream did: it answered (any status that is its caller's fault as well), it failed
+(no connection, broke off, 5xx, too slow), or the caller left before that could be told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """Leave to send one request: where to, under which name, and the lease that is held for it.
 
-    `rewrite` is the model name to put into the body; None when the engine knows the one asked for.
+    `rewrite`: the model name to put into the body, None when the upstream knows the one in it.
+    `notes` are headers for the answer (a bridge says so). `report` tells how the upstream did; it
+    is called once, before the lease is released.
     """
 
-    model: str
-    base_url: str
+    route: Route
+    upstream: Upstream
     lease: Lease
     rewrite: str | None = None
+    waited: float = 0.0
+    notes: tuple[Header, ...] = ()
+    report: Callable[[Outcome], None] = lambda _outcome: None
 
 
 class Router(Protocol):
-    """Decides who answers a request. May wait (a queue, a swap on demand); raises a `SparkError`.
-
-    A grant holds a lease, and whoever was granted it releases it.
+    """Decides who answers a request. `resolve` says what a name means, at once and without
+    remote work; `admit` may wait (a queue, a swap on demand), telling `heard` where it stands.
+    Both raise a `SparkError`. Cancelling `admit` frees the place. A grant holds a lease, and
+    whoever was granted it releases it.
     """
 
-    async def admit(self, model: str, request_id: str) -> Grant: ...
+    def resolve(self, operation: Operation, model: str | None) -> Route: ...
+
+    async def admit(self, ask: Ask, heard: Callable[[Waiting], None]) -> Grant: ...
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """What is sent to an engine. `name` is how the upstream is called in an error's `source`."""
+    """What is sent to an upstream. `name` is how it is called in an error's `source`.
+
+    A body that is not `bytes` is sent as it comes and cannot be sent twice; `length` is its
+    length when it is known (else it goes chunked).
+    """
 
     method: str
     url: str
     headers: list[Header]
-    body: bytes
+    body: bytes | AsyncIterable[bytes]
     name: str
+    length: int | None = None
 
 
 class UpstreamResponse(Protocol):
@@ -94,8 +192,69 @@ class UpstreamResponse(Protocol):
 class UpstreamClient(Protocol):
     """Raises `Unavailable` when nothing listens, `UpstreamError` when the answer broke off before
     its head, `UpstreamTimeout` when none came in time. Retries once, and only on a stale
-    kept-alive connection on which nothing was written back."""
+    kept-alive connection on which nothing was written back and with a body that is `bytes`."""
 
     async def open(self, request: UpstreamRequest) -> UpstreamResponse: ...
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What an answer cost. None: it was not told and cannot be counted."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    audio_seconds: float | None = None
+    counted: bool = False
+    """The completion tokens are counted chunks of the stream, not a figure of the engine's."""
+
+
+@dataclass(slots=True)
+class Passage:
+    """One request on its way through: filled in as it goes, shown to every `Observer` at its end.
+
+    Times but `at` are monotonic seconds, None when that was not reached. `model` and `upstream`
+    are empty before they are known. `bytes_in` and `bytes_out` count bodies.
+    """
+
+    request_id: str
+    at: datetime
+    arrived: float
+    route: str
+    caller: Caller = ANYONE
+    asked: str = ""
+    model: str = ""
+    upstream: str = ""
+    kind: str = ""
+    host: str = ""
+    stream: bool = False
+    status: int = 0
+    error: str = ""
+    admitted: float | None = None
+    opened: float | None = None
+    first_byte: float | None = None
+    first_token: float | None = None
+    ended: float | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    attempts: int = 0
+    cached: bool = False
+    used: Used = field(default_factory=Used)
+
+
+Observer = Callable[[Passage], None]
+"""Sees every passage once, at its end. Must be quick and must not raise."""
+
+
+class Gatekeeper(Protocol):
+    """Who a caller is and what it may do. Answers from memory, raises a `SparkError`.
+
+    `identify`: `InvalidApiKey` for a key that is unknown, expired or missing where one is required.
+    `allow`: `Forbidden` (scope), `ModelNotFound` (a model this key may not use), `RateLimited`.
+    """
+
+    def identify(self, headers: list[Header], address: str) -> Caller: ...
+
+    def allow(self, caller: Caller, operation: Operation, route: Route) -> None: ...

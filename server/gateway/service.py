@@ -4,6 +4,7 @@ Owns the order in which a call is looked at: method, media type, size, JSON, mod
 relay. Errors of this floor become JSON here and nowhere else.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,13 +19,14 @@ from server.gateway.intake import check_type, model_of, parse, read_body, rename
 from server.gateway.listing import find, listing
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.model import (
-    OPERATIONS,
-    UPSTREAM_PATHS,
+    ANYONE,
+    Ask,
     Operation,
     Router,
     UpstreamClient,
     UpstreamRequest,
 )
+from server.gateway.operations import OPERATIONS
 from server.gateway.relay import relay
 from server.gateway.wire import JSON, NOTES, REQUEST_ID, error_answer, request_headers
 from server.swap.model import Serving, SwapRecord
@@ -125,19 +127,22 @@ class Gateway:
         parsed = parse(body)
         name = model_of(parsed)
         notes["model"] = name
-        grant = await self._router.admit(name, request_id)
+        route = self._router.resolve(operation, name)
+        ask = Ask(route, operation, ANYONE, request_id, time.monotonic(), 0.0)
+        grant = await self._router.admit(ask, lambda _waiting: None)
         with grant.lease:
+            model = grant.route.model
             if grant.rewrite is not None:
                 body = renamed(parsed, grant.rewrite)
             del parsed
             request = UpstreamRequest(
                 method="POST",
-                url=grant.base_url + UPSTREAM_PATHS.get(operation.path, operation.path),
+                url=grant.upstream.base_url + (operation.upstream_path or operation.path),
                 headers=request_headers(headers, request_id),
                 body=body,
-                name=grant.model,
+                name=model,
             )
-            with self._metrics.call(grant.model, operation.path) as measure:
+            with self._metrics.call(model, operation.path) as measure:
                 exchange = await relay(
                     self._upstream,
                     request,

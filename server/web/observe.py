@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.base.clock import Clock
 from server.base.ids import new_id
 from server.base.logs import bind
-from server.gateway.model import OPERATIONS
+from server.gateway.operations import OPERATIONS
 from server.gateway.wire import NOTES, REQUEST_ID, error_answer, header, sane_request_id
 from server.web.errors import UnexpectedError
 from server.web.metrics import RequestMetrics

@@ -15,7 +15,7 @@ from server.base.bus import EventBus
 from server.base.clock import SystemClock
 from server.base.errors import SparkError
 from server.gateway.metrics import GatewayMetrics
-from server.gateway.model import OPERATIONS
+from server.gateway.operations import OPERATIONS
 from server.web.api import events, health, hosts, models, services, swaps
 from server.web.api.swaps import FIELDS
 from server.web.metrics import FleetCollector, RequestMetrics, SwapMetrics
