@@ -94,7 +94,7 @@ def install(host: HostDir, address: str, cluster_address: str) -> None:
         write(host.bin / name, shell_shim(host.root, text), 0o755)
     for name, module in PYTHON_SHIMS.items():
         write(host.bin / name, python_shim(host.root, module), 0o755)
-    inside = {"vllm": "server.sim.engine.main", "simulated-service": "server.sim.services"}
+    inside = {"vllm": "server.sim.engine.main", "simulated-service": "server.sim.service.main"}
     for name, module in inside.items():
         write(host.container_bin / name, python_shim(host.root, module), 0o755)
     for name in ("nvidia-smi", "curl", "pgrep", *FILE_READERS):

@@ -15,6 +15,7 @@ GIB = 1 << 30
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "fail": ("none", "oom", "oom-killed", "load", "kv", "crash", "hang", "arch"),
     "answer": ("ok", "error", "empty", "hang"),
+    "service_answer": ("ok", "error", "busy", "hang"),
     "docker": ("ok", "absent", "denied", "down", "hang"),
     "launcher_version": ("current", "2026-01"),
     "memory_counted": ("available", "free"),
@@ -39,6 +40,8 @@ class Scenario:
     first_token_delay: float = 0.02
     token_delay: float = 0.01
     answer: str = "ok"
+    service_seconds: float = 0.05
+    service_answer: str = "ok"
     docker: str = "ok"
     launcher_version: str = "current"
     disk_full: bool = False

@@ -1,10 +1,11 @@
 """The OpenAI-compatible face of a simulated engine, with vLLM's shapes and error texts.
 
-Owns parsing of requests, streaming, usage and `/metrics`. Refuses tools, images and everything
-else that would need a model.
+Owns parsing of requests, streaming, usage and `/metrics`. A request with tools calls the first of
+them. Refuses images and everything else that would need a model.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from server.sim.engine import words
+from server.sim.engine.dialects import DIALECTS, as_chat
 from server.sim.engine.directory import ModelDirectory
 from server.sim.engine.server import Request, Response
 from server.sim.engine.shapes import Plan, events, whole
@@ -84,6 +86,9 @@ class Api:
         posts = {
             "/v1/chat/completions": self._complete,
             "/v1/completions": self._complete,
+            "/v1/responses": self._complete,
+            "/v1/messages": self._complete,
+            "/v1/messages/count_tokens": self._count_tokens,
             "/tokenize": self._tokenize,
             "/detokenize": self._detokenize,
         }
@@ -168,10 +173,17 @@ class Api:
         numbers = _object(request).get("tokens", [])
         return Response.of({"prompt": " ".join(known.get(number, "<unk>") for number in numbers)})
 
+    async def _count_tokens(self, request: Request) -> Response:
+        body = as_chat(_object(request), "/v1/messages")
+        return Response.of({"input_tokens": len(words.tokens(_conversation(body["messages"]))) + 4})
+
     async def _complete(self, request: Request) -> Response:
         body = _object(request)
         told = self._scenario()
-        plan = self._plan(body, told, chat=request.path.endswith("/chat/completions"))
+        dialect = DIALECTS.get(request.path)
+        if dialect is not None:
+            body = as_chat(body, request.path)
+        plan = self._plan(body, told, chat=request.path != "/v1/completions")
         if self.dead or told.answer == "error":
             raise ApiError(
                 500,
@@ -181,12 +193,13 @@ class Api:
         if told.answer == "hang":
             await asyncio.Event().wait()
         pieces = self._generate(plan, told)
+        draw_whole, draw_events = dialect or (whole, events)
         if plan.stream:
-            stream = events(plan, pieces)
+            stream = draw_events(plan, pieces)
             return Response(content_type="text/event-stream; charset=utf-8", stream=stream)
         async for _ in pieces:
             pass
-        return Response.of(whole(plan))
+        return Response.of(draw_whole(plan))
 
     def _plan(self, body: dict[str, Any], told: Scenario, *, chat: bool) -> Plan:
         served = self._served
@@ -214,6 +227,8 @@ class Api:
         if chat and served.reasoning and told.answer == "ok":
             thoughts = tuple(islice(_thinking(model), room))
         pieces = tuple(islice(text, room - len(thoughts))) if told.answer != "empty" else ()
+        tool = _called(body) if chat and told.answer == "ok" else None
+        finish = "stop" if room == natural or told.answer == "empty" else "length"
         self._count += 1
         options = body.get("stream_options") or {}
         return Plan(
@@ -221,11 +236,12 @@ class Api:
             chat=chat,
             model=model,
             prompt_tokens=count,
-            pieces=pieces,
+            pieces=() if tool else pieces,
             thoughts=thoughts,
-            finish="stop" if room == natural or told.answer == "empty" else "length",
+            finish="tool_calls" if tool else finish,
             stream=bool(body.get("stream")),
             usage_at_end=bool(options.get("include_usage")),
+            tool=tool,
         )
 
     async def _generate(self, plan: Plan, told: Scenario) -> AsyncIterator[tuple[str, bool]]:
@@ -243,7 +259,7 @@ class Api:
                 seen.generation_tokens += 1
                 yield piece
                 await asyncio.sleep(told.token_delay)
-            reason = plan.finish
+            reason = "length" if plan.finish == "length" else "stop"
         finally:
             seen.success[reason] += 1
             seen.running -= 1
@@ -252,6 +268,16 @@ class Api:
 
 def _thinking(model: str) -> Iterator[str]:
     yield from ("[simulated]", " No", " thought", " is", " needed", f" for {model}.")
+
+
+def _called(body: dict[str, Any]) -> tuple[str, str] | None:
+    """The first function offered, with a word for every required argument."""
+    tools = body.get("tools") or []
+    if not tools or body.get("tool_choice") == "none":
+        return None
+    function = tools[0].get("function", {})
+    required = function.get("parameters", {}).get("required", [])
+    return str(function.get("name")), json.dumps(dict.fromkeys(required, "simulated"))
 
 
 def _object(request: Request) -> dict[str, Any]:

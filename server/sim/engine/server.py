@@ -26,6 +26,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    head: bytes = b""
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -53,11 +54,16 @@ class FramingError(Exception):
     """The bytes are not HTTP that this server reads."""
 
 
-class HttpServer:
-    """One listening socket. `link` is up, cut or down."""
+Socket = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""Takes a connection over for a WebSocket: the bytes of the handshake, and both directions."""
 
-    def __init__(self, handler: Handler) -> None:
+
+class HttpServer:
+    """One listening socket. `link` is up, cut or down. `sockets`: paths that are WebSockets."""
+
+    def __init__(self, handler: Handler, sockets: Mapping[str, Socket] | None = None) -> None:
         self._handler = handler
+        self._sockets = sockets or {}
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -135,6 +141,10 @@ class HttpServer:
                 await self._send(writer, Response.of({"error": str(error)}, 400), keep=False)
                 return
             if request is None:
+                return
+            taken = self._sockets.get(request.path)
+            if taken is not None and request.headers.get("upgrade", "").lower() == "websocket":
+                await taken(request.head, reader, writer)
                 return
             keep = request.headers.get("connection", "").lower() != "close"
             if not await self._answer(request, reader, writer, keep=keep) or not keep:
@@ -218,7 +228,7 @@ async def read_request(
     if headers.get("expect", "").lower() == "100-continue":
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     path, _, query = parts[1].partition("?")
-    return Request(parts[0], path, query, headers, await _body(reader, headers))
+    return Request(parts[0], path, query, headers, await _body(reader, headers), raw)
 
 
 async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:

@@ -23,6 +23,8 @@ class Plan:
     finish: str
     stream: bool
     usage_at_end: bool
+    tool: tuple[str, str] | None = None
+    """name and JSON arguments of the function that is called instead of an answer"""
 
 
 def usage(plan: Plan) -> dict[str, Any]:
@@ -43,9 +45,9 @@ def whole(plan: Plan) -> dict[str, Any]:
         thought = "".join(plan.thoughts) or None
         choice["message"] = {
             "role": "assistant",
-            "content": text,
+            "content": text if plan.tool is None else None,
             "refusal": None,
-            "tool_calls": [],
+            "tool_calls": [_call(plan)] if plan.tool else [],
             "reasoning": thought,
             "reasoning_content": thought,
         }
@@ -60,6 +62,16 @@ def whole(plan: Plan) -> dict[str, Any]:
         "usage": usage(plan),
         "system_fingerprint": "simulated",
     }
+
+
+def _call(plan: Plan) -> dict[str, Any]:
+    name, arguments = plan.tool or ("", "")
+    function = {"name": name, "arguments": arguments}
+    return {"id": f"call-{plan.ident}", "type": "function", "function": function}
+
+
+def _delta(text: str, *, thought: bool) -> dict[str, Any]:
+    return {"reasoning": text, "reasoning_content": text} if thought else {"content": text}
 
 
 async def events(plan: Plan, pieces: AsyncIterator[tuple[str, bool]]) -> AsyncIterator[bytes]:
@@ -87,14 +99,11 @@ async def events(plan: Plan, pieces: AsyncIterator[tuple[str, bool]]) -> AsyncIt
         if plan.chat and not opening:
             yield event(choice({"role": "assistant", "content": ""}))
             opening = True
-        if not plan.chat:
-            yield event(choice(text))
-        elif thought:
-            yield event(choice({"reasoning": text, "reasoning_content": text}))
-        else:
-            yield event(choice({"content": text}))
+        yield event(choice(_delta(text, thought=thought) if plan.chat else text))
     if plan.chat and not opening:
         yield event(choice({"role": "assistant", "content": ""}))
+    for part in [{"tool_calls": [{"index": 0, **_call(plan)}]}] if plan.tool else []:
+        yield event(choice(part))
     yield event(choice({} if plan.chat else "", plan.finish))
     if plan.usage_at_end:
         yield event([], usage(plan))
