@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from server.base.errors import SparkError
 from server.base.health import Verdict
 from server.gateway.inflight import Lease
 from server.gateway.wire import Header
@@ -216,7 +217,8 @@ class Passage:
     """One request on its way through: filled in as it goes, shown to every `Observer` at its end.
 
     Times but `at` are monotonic seconds, None when that was not reached. `model` and `upstream`
-    are empty before they are known. `bytes_in` and `bytes_out` count bodies.
+    are empty before they are known. `bytes_in` and `bytes_out` count bodies. `stop` ends the
+    request wherever it is, waiting or running; None before it can be ended.
     """
 
     request_id: str
@@ -242,10 +244,15 @@ class Passage:
     attempts: int = 0
     cached: bool = False
     used: Used = field(default_factory=Used)
+    stop: Callable[[SparkError], None] | None = None
 
 
 Observer = Callable[[Passage], None]
-"""Sees every passage once, at its end. Must be quick and must not raise."""
+"""Sees every passage once, at its end. Must be quick and must not raise.
+
+Who also shows what is under way (`Activity.began`) sees the passage at its beginning too; it is the
+same object, filled in as the request goes on.
+"""
 
 
 class Gatekeeper(Protocol):
