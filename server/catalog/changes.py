@@ -4,6 +4,7 @@ An own model is written as it is; a change to a shipped one is written as the di
 later release can still improve what was left alone.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ _DEFAULTS: Mapping[str, Any] = {
     "nodes": 1,
     "aliases": (),
     "ttl": 0,
+    "pinned": False,
+    "swap": None,
+    "variants": {},
     "launcher": None,
     "image": None,
     "hosts": (),
@@ -62,7 +66,7 @@ def difference(fields: Fields, shipped: Fields | None) -> dict[str, Any]:
         below = _default(name, fields) if shipped is None else shipped.get(
             name, _default(name, shipped)
         )  # fmt: skip
-        if value != below or (shipped is None and name == "source"):
+        if _differ(value, below) or (shipped is None and name == "source"):
             entry[name] = written(value)
     for group in ("knobs", "env"):
         wanted, base = fields.get(group, {}), (shipped or {}).get(group, {})
@@ -71,6 +75,14 @@ def difference(fields: Fields, shipped: Fields | None) -> dict[str, Any]:
         if pairs:
             entry[group] = pairs
     return entry
+
+
+def _differ(value: Any, below: Any) -> bool:
+    """To Python, 1 is True: the values of a variant are compared as they are written."""
+    if isinstance(value, Mapping) and isinstance(below, Mapping):
+        texts = [json.dumps(written(each), sort_keys=True) for each in (value, below)]
+        return texts[0] != texts[1]
+    return bool(value != below)
 
 
 def _default(name: str, fields: Fields) -> Any:
@@ -82,6 +94,8 @@ def written(value: Any) -> Any:
     if isinstance(value, Source):
         parts = {"hf": value.hf, "path": value.path, "revision": value.revision}
         return {key: item for key, item in parts.items() if item is not None}
+    if isinstance(value, Mapping):
+        return {key: written(item) for key, item in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 

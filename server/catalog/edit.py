@@ -127,7 +127,11 @@ def _make_equal(present: Any, wanted: Mapping[str, Any]) -> None:
 
 def _equal(old: Any, new: Any) -> bool:
     if isinstance(new, list | tuple):
-        return isinstance(old, list) and list(old) == list(new)
+        if not isinstance(old, list) or len(old) != len(new):
+            return False
+        return all(map(_equal, old, new))
+    if isinstance(old, dict) and isinstance(new, Mapping):
+        return old.keys() == new.keys() and all(_equal(old[key], new[key]) for key in new)
     if isinstance(old, bool) or isinstance(new, bool):
         return old is new
     return bool(old == new)

@@ -23,14 +23,16 @@ from server.catalog.text import (
     plain,
     shown,
 )
+from server.catalog.variants import check_variants
 from server.config.model import HOST_NAME, IMAGE
 
 MAX_NODES = 8
 MAX_ALIASES = 16
 MAX_TTL = 30 * 24 * 3600
+SWAP_POLICIES = ("auto", "ask", "never")
 LAUNCHERS = ("docker", "launch-cluster", "bare")
 SHOWN_ONLY = frozenset({"origin", "provenance"})
-_UNSET = frozenset({"launcher", "image"})
+_UNSET = frozenset({"launcher", "image", "swap"})
 
 Where = tuple[str | int, ...]
 Fields = dict[str, Any]
@@ -169,6 +171,18 @@ def _launcher(text: str) -> str | None:
     return None if text in LAUNCHERS else f"must be one of {', '.join(LAUNCHERS)}"
 
 
+def _policy(text: str) -> str | None:
+    return None if text in SWAP_POLICIES else f"must be one of {', '.join(SWAP_POLICIES)}"
+
+
+def _variants(value: object) -> dict[str, dict[str, Any]]:
+    clean, problem = check_variants(value)
+    if problem:
+        where, text = problem
+        raise _WrongError(text, *where)
+    return clean
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise _WrongError("must be true or false")
@@ -190,6 +204,9 @@ _READERS: Mapping[str, Callable[[Any, Sequence[str]], Any]] = MappingProxyType(
         "nodes": lambda value, _: _whole(value, 1, MAX_NODES),
         "aliases": lambda value, _: _list(value, bad_alias, MAX_ALIASES),
         "ttl": lambda value, _: _whole(value, 0, MAX_TTL),
+        "pinned": lambda value, _: _flag(value),
+        "swap": lambda value, _: _checked(value, _policy),
+        "variants": lambda value, _: _variants(value),
         "launcher": lambda value, _: _checked(value, _launcher),
         "image": lambda value, _: _checked(value, _image),
         "hosts": lambda value, _: _list(value, _host, 64),
@@ -208,6 +225,12 @@ def lay_over(base: Fields, top: Fields) -> Fields:
         both = base.get(name, {}) | top.get(name, {})
         merged[name] = {key: value for key, value in both.items() if value is not None}
     return merged
+
+
+def _frozen(variants: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    return MappingProxyType(
+        {name: MappingProxyType(dict(fields)) for name, fields in variants.items()}
+    )
 
 
 def assemble(
@@ -244,6 +267,9 @@ def assemble(
             env=MappingProxyType(env),
             aliases=fields.get("aliases", ()),
             ttl=fields.get("ttl", 0),
+            pinned=fields.get("pinned", False),
+            swap=fields.get("swap"),
+            variants=_frozen(fields.get("variants", {})),
             description=fields.get("description", ""),
             launcher=fields.get("launcher"),
             image=fields.get("image"),

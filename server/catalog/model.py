@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 Origin = Literal["default", "shipped", "override"]
+SwapPolicy = Literal["auto", "ask", "never"]
 KnobValue = str | int | float | bool | tuple[str, ...]
 
 
@@ -28,6 +29,11 @@ class Model:
     """One entry. `knobs` holds only what was set; `provenance` says where each set value came from.
 
     Keys of `provenance` are field names and `knobs.<name>`.
+
+    `ttl`: seconds without a request after which it is unloaded, 0 for never. `pinned`: never
+    unloaded or evicted for a program's sake. `swap`: what a request for it does when it is not
+    loaded, None for what the settings say. `variants`: fields that a request by `id:variant` gets
+    set in its body.
     """
 
     id: str
@@ -38,6 +44,9 @@ class Model:
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     aliases: tuple[str, ...] = ()
     ttl: int = 0
+    pinned: bool = False
+    swap: SwapPolicy | None = None
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     description: str = ""
     launcher: str | None = None
     image: str | None = None
@@ -59,6 +68,9 @@ class Model:
             "env": dict(self.env),
             "aliases": list(self.aliases),
             "ttl": self.ttl,
+            "pinned": self.pinned,
+            "swap": self.swap,
+            "variants": {name: dict(fields) for name, fields in self.variants.items()},
             "launcher": self.launcher,
             "image": self.image,
             "hosts": list(self.hosts),
@@ -106,6 +118,18 @@ class Catalog:
         if name in self.models:
             return self.models[name]
         return next((m for m in self.models.values() if name in m.aliases), None)
+
+    def resolve(self, name: str) -> tuple[Model, Mapping[str, Any]] | None:
+        """The model and the fields to set in the body: by id, alias, then `id:variant` and
+        `alias:variant`. A name that is one whole is never taken apart."""
+        whole = self.find(name)
+        if whole is not None:
+            return whole, MappingProxyType({})
+        base, colon, variant = name.rpartition(":")
+        model = self.find(base) if colon else None
+        if model is None or variant not in model.variants:
+            return None
+        return model, model.variants[variant]
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,12 @@ def _pair(key: str, value: Any, origins: dict[str, Any]) -> None:
 @click.option("--env", "env", multiple=True, metavar="KEY=VALUE", help="For the engine.")
 @click.option("--alias", "aliases", multiple=True, help="Another name in API calls.")
 @click.option("--ttl", type=click.IntRange(0), help="Seconds idle before unloading; 0: never.")
+@click.option("--pinned", is_flag=True, default=None, help="Never unloaded for a program's sake.")
+@click.option(
+    "--swap",
+    type=click.Choice(["auto", "ask", "never"]),
+    help="What a request for it does when it is not loaded; default: as the settings say.",
+)
 @click.option(
     "--from-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -150,7 +156,7 @@ def _entry(body: dict[str, Any], model: str, given: dict[str, Any]) -> dict[str,
         body["source"] = {key: value for key, value in origin.items() if value}
     if "source" not in body:
         raise click.UsageError("Say where it comes from: --hf ORG/NAME or --path DIR.")
-    for key in ("name", "description", "nodes", "ttl"):
+    for key in ("name", "description", "nodes", "ttl", "pinned", "swap"):
         if given[key] is not None:
             body[key] = given[key]
     if given["knobs"]:

@@ -100,6 +100,15 @@ async def test_what_a_get_answers_can_be_put_back(service: CatalogService):
         ({"launcher": "rm"}, "launcher"),
         ({"hosts": ["$(id)"]}, "hosts.0"),
         ({"ttl": -1}, "ttl"),
+        ({"pinned": "yes"}, "pinned"),
+        ({"swap": "maybe"}, "swap"),
+        ({"variants": ["high"]}, "variants"),
+        ({"variants": {"a b": {"x": 1}}}, "variants.'a b'"),
+        ({"variants": {"high": {}}}, "variants.high"),
+        ({"variants": {"high": {"model": "other"}}}, "variants.high.model"),
+        ({"variants": {"high": {"x": {"a b": 1}}}}, "variants.high.x"),
+        ({"variants": {"high": {"x": "y" * 5000}}}, "variants.high"),
+        ({"variants": {"high": {"x": 2**70}}}, "variants.high.x"),
         ({"name": "a\u202eb"}, "name"),
         ({"remove": True}, "remove"),
         ({"hello": 1}, "hello"),
@@ -237,6 +246,14 @@ def test_removing_takes_only_the_lines_of_the_entry():
 
 
 _value = st.text(max_size=12) | st.sampled_from(["yes", "no", "null", "~", "1", "0x1", "1:30", "#"])
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from([0.5, "x", "no", "1"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["x", "no"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
 _body = st.fixed_dictionaries(
     {"id": st.just("m"), "source": st.just({"hf": "o/m"})},
     optional={
@@ -246,6 +263,13 @@ _body = st.fixed_dictionaries(
         "aliases": st.lists(st.sampled_from(["a", "b", "1", "no"]), unique=True),
         "ttl": st.integers(0, 10),
         "enabled": st.booleans(),
+        "pinned": st.booleans(),
+        "swap": st.sampled_from([None, "auto", "never"]),
+        "variants": st.dictionaries(
+            st.sampled_from(["high", "no", "1"]),
+            st.dictionaries(st.sampled_from(["a", "no"]), _json, min_size=1, max_size=2),
+            max_size=2,
+        ),
         "launcher": st.sampled_from([None, "launch-cluster"]),
         "env": st.dictionaries(st.sampled_from(["A", "B", "Y"]), _value),
         "knobs": st.fixed_dictionaries(
@@ -272,7 +296,8 @@ def test_what_is_written_reads_back_as_what_was_meant(wanted, base, old):
     back = same_model(raw.value, shipped, ())
     defaults = {
         "name": "m", "description": "", "nodes": 1, "aliases": (), "ttl": 0, "enabled": True,
-        "launcher": None, "image": None, "hosts": (), "knobs": {}, "env": {},
+        "pinned": False, "swap": None, "variants": {}, "launcher": None,
+        "image": None, "hosts": (), "knobs": {}, "env": {},
     }  # fmt: skip
     assert defaults | lay_over({}, back) == defaults | lay_over({}, fields)
 

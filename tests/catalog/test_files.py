@@ -220,3 +220,26 @@ def test_no_text_whatever_breaks_the_reader(text: str):
     assert document.readable or document.problems
     for problem in document.problems:
         assert problem.line is None or 1 <= problem.line <= len(text.splitlines()) + 2
+
+
+def test_a_variant_is_a_name_of_the_model_with_fields_to_set(files):
+    """By id and by alias; a name that is one whole is never taken apart."""
+    catalog = files(
+        "models:\n"
+        "- {id: one, variants: {high: {reasoning_effort: high}}}\n"
+        "- {id: mine, source: {hf: o/m}, aliases: ['one:low', 'x:y'], variants: {v: {top_k: 1}}}\n"
+    ).snapshot()
+    assert said(catalog) == []
+    for name, model, params in [
+        ("one", "one", {}),
+        ("one:high", "one", {"reasoning_effort": "high"}),
+        ("uno:high", "one", {"reasoning_effort": "high"}),
+        ("one:low", "mine", {}),
+        ("x:y:v", "mine", {"top_k": 1}),
+    ]:
+        found = catalog.resolve(name)
+        assert found is not None
+        assert (found[0].id, dict(found[1])) == (model, params)
+    for name in ("one:", ":high", "one:none", "two:high", "high", "one:high:high"):
+        assert catalog.resolve(name) is None
+    assert catalog.models["one"].provenance["variants"] == "override"
