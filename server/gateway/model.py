@@ -20,10 +20,14 @@ class Operation:
     """One route that is relayed.
 
     `kinds`: the kinds of upstream that answer it, in order of preference; `llm` is the engine (and
-    services of that kind). `body`: how the model is found: in JSON, in the leading parts of a form,
-    or not at all. `named_events`: its streams name their SSE events. `upstream_path`: where the
-    upstream serves it, when that is not `path`. `repeatable`: asking twice does no harm, so a
-    failure before the first byte may be tried elsewhere.
+    services of that kind); empty: whatever the name means, of any kind. `body`: how the model is
+    found: in JSON, in the leading parts of a form, or not at all. `named_events`: its streams name
+    their SSE events. `events`: with `stream` in the body it answers in SSE. `upstream_path`: where
+    the upstream serves it, when that is not `path`. `repeatable`: asking twice does no harm, so a
+    failure before the first byte may be tried elsewhere. `methods`: empty for any. `service`: the
+    name that is asked for when the request names none. `prefix`: what comes after `path` in the
+    request is passed on; `named`: its first segment is the name that is asked for. `socket`: a
+    WebSocket, and nothing else.
     """
 
     path: str
@@ -32,6 +36,12 @@ class Operation:
     named_events: bool = False
     upstream_path: str | None = None
     repeatable: bool = True
+    methods: tuple[str, ...] = ("POST",)
+    events: bool = False
+    service: str | None = None
+    prefix: bool = False
+    named: bool = False
+    socket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
