@@ -3,7 +3,7 @@ import { listed, readSections, saveSections } from '../files/config'
 import { disagreements, refuse } from '../settings/agree'
 import { Host, SECTIONS, Service, checked } from '../settings/schema'
 import { MAX_IN_FLIGHT, PATTERNS, PORT } from '../settings/values'
-import { choice, optionalText, requiredText } from './fields'
+import { choice, optionalText, requiredText, texts } from './fields'
 
 const { InputSpec, List, Value } = sdk
 
@@ -61,11 +61,25 @@ const serviceForm = InputSpec.of({
   }),
   max_in_flight: Value.number({
     name: 'Requests at once',
-    description: 'Empty: the default of its kind.',
+    description:
+      'Empty: 2 for speech to text and who spoke when (at most 3), else no bound.',
     required: false,
     default: null,
     integer: true,
     ...MAX_IN_FLIGHT,
+  }),
+  models: texts(PATTERNS.modelName, {
+    name: 'Model names',
+    description: 'That it answers to; empty: any.',
+  }),
+  model_sent: optionalText(PATTERNS.modelName, {
+    name: 'Model name sent',
+    description: 'Empty: the one that was asked for.',
+  }),
+  path_prefix: optionalText(PATTERNS.healthPath, {
+    name: 'Path prefix',
+    description: 'Put in front of every request to it.',
+    placeholder: '/api',
   }),
 })
 

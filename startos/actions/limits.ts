@@ -3,10 +3,12 @@ import { readSections, saveSections, shown } from '../files/config'
 import { audio, checked, engine, gateway } from '../settings/schema'
 import {
   AUDIO_NUMBERS,
+  CLIENT_IN_FLIGHT,
   ENGINE_NUMBERS,
   GATEWAY_NUMBERS,
+  PATTERNS,
 } from '../settings/values'
-import { choice, number } from './fields'
+import { choice, number, optionalText } from './fields'
 
 const { InputSpec, Value } = sdk
 const seconds = { units: 'seconds' }
@@ -23,6 +25,8 @@ const timed = engine.pick({
   guard_bytes: true,
   on_death: true,
   restart_limit: true,
+  max_models: true,
+  overlap: true,
 })
 
 const gatewayForm = InputSpec.of({
@@ -33,13 +37,76 @@ const gatewayForm = InputSpec.of({
   }),
   queue_seconds: number(GATEWAY_NUMBERS.queue_seconds, {
     name: 'Wait for a model',
-    description: 'How long a request may wait for its model.',
+    description: 'How long a request may wait for its model or its turn.',
     ...seconds,
+  }),
+  queue_limit: number(GATEWAY_NUMBERS.queue_limit, {
+    name: 'Waiting requests',
+    description: 'How many may wait for one model or kind of service.',
+  }),
+  client_in_flight: Value.number({
+    name: 'Requests of one client',
+    description: 'How many it gets answered at once; empty: no bound.',
+    required: false,
+    default: null,
+    integer: true,
+    ...CLIENT_IN_FLIGHT,
   }),
   auto_swap: Value.toggle({
     name: 'Swap on request',
     description: 'Asking for a model that is not loaded swaps it in.',
     default: true,
+  }),
+  batch_seconds: number(GATEWAY_NUMBERS.batch_seconds, {
+    name: 'Loaded model first',
+    description:
+      'How long requests for the loaded model go first while others wait for another one.',
+    ...seconds,
+  }),
+  residency_seconds: number(GATEWAY_NUMBERS.residency_seconds, {
+    name: 'Stay',
+    description: 'How long a model stays before a request may replace it.',
+    ...seconds,
+  }),
+  default_model: optionalText(PATTERNS.modelName, {
+    name: 'Default model',
+    description: 'Returns when another one has been idle.',
+  }),
+  default_after_seconds: number(GATEWAY_NUMBERS.default_after_seconds, {
+    name: 'Return after',
+    description: 'How long another model must have been idle.',
+    ...seconds,
+  }),
+  bridge: optionalText(PATTERNS.modelName, {
+    name: 'Bridge',
+    description:
+      'A served model or a service that answers chats while their model is loaded.',
+  }),
+  keepalive_seconds: number(GATEWAY_NUMBERS.keepalive_seconds, {
+    name: 'Sign of life',
+    description: 'Time between two comments to a stream that waits.',
+    ...seconds,
+  }),
+  require_key: Value.toggle({
+    name: 'Require an API key',
+    description: 'Programs without one are refused.',
+    default: false,
+  }),
+  upstream_client: choice(
+    { pooled: 'Our own pool', aiohttp: 'aiohttp' },
+    'pooled',
+    { name: 'HTTP client', description: 'Takes effect at the next start.' },
+  ),
+  cache_mb: number(GATEWAY_NUMBERS.cache_mb, {
+    name: 'Kept answers',
+    description:
+      'Disk space for repeated embeddings and transcripts; 0: none are kept.',
+    units: 'MiB',
+  }),
+  cache_seconds: number(GATEWAY_NUMBERS.cache_seconds, {
+    name: 'Keep answers for',
+    description: 'How long a kept answer is good.',
+    ...seconds,
   }),
 })
 
@@ -105,6 +172,14 @@ const engineForm = InputSpec.of({
   restart_limit: number(ENGINE_NUMBERS.restart_limit, {
     name: 'Restarts',
     description: 'Restarts of a dead engine within ten minutes.',
+  }),
+  max_models: number(ENGINE_NUMBERS.max_models, {
+    name: 'Models at once',
+    description: 'Where memory allows.',
+  }),
+  overlap: choice({ auto: 'When both models fit', never: 'Never' }, 'auto', {
+    name: 'Load before unloading',
+    description: 'The new model is loaded while the old one still answers.',
   }),
 })
 

@@ -4,19 +4,24 @@
  */
 import { z } from '@start9labs/start-sdk'
 import {
+  AUDIO_CEILING,
+  AUDIO_KINDS,
   AUDIO_NUMBERS,
   Bound,
+  CLIENT_IN_FLIGHT,
   ENGINE_NUMBERS,
   GATEWAY_NUMBERS,
   LAUNCHERS,
   LOG_LEVELS,
   MAX_IN_FLIGHT,
   ON_DEATH,
+  OVERLAPS,
   PATTERNS,
   PORT,
   Pattern,
   SCHEMES,
   SERVICE_KINDS,
+  UPSTREAM_CLIENTS,
 } from './values'
 
 const text = ({ regex, description }: Pattern) =>
@@ -89,24 +94,50 @@ export const engine = z.strictObject({
   guard_bytes: number(ENGINE_NUMBERS.guard_bytes),
   on_death: z.enum(ON_DEATH).default('restart'),
   restart_limit: number(ENGINE_NUMBERS.restart_limit),
+  max_models: number(ENGINE_NUMBERS.max_models),
+  overlap: z.enum(OVERLAPS).default('auto'),
 })
 
-export const service = z.strictObject({
-  name: text(PATTERNS.name),
-  kind: z.enum(SERVICE_KINDS),
-  host: text(PATTERNS.name),
-  port: bounded(PORT),
-  scheme: z.enum(SCHEMES).default('http'),
-  container: optional(text(PATTERNS.container)),
-  ssh_user: optional(text(PATTERNS.user)),
-  health_path: optional(text(PATTERNS.healthPath)),
-  max_in_flight: optional(bounded({ ...MAX_IN_FLIGHT, integer: true })),
-})
+export const service = z
+  .strictObject({
+    name: text(PATTERNS.name),
+    kind: z.enum(SERVICE_KINDS),
+    host: text(PATTERNS.name),
+    port: bounded(PORT),
+    scheme: z.enum(SCHEMES).default('http'),
+    container: optional(text(PATTERNS.container)),
+    ssh_user: optional(text(PATTERNS.user)),
+    health_path: optional(text(PATTERNS.healthPath)),
+    max_in_flight: optional(bounded({ ...MAX_IN_FLIGHT, integer: true })),
+    models: z.array(text(PATTERNS.modelName)).default([]),
+    model_sent: optional(text(PATTERNS.modelName)),
+    path_prefix: optional(text(PATTERNS.healthPath)),
+  })
+  .refine(
+    ({ kind, max_in_flight }) =>
+      !AUDIO_KINDS.includes(kind) || (max_in_flight ?? 0) <= AUDIO_CEILING,
+    {
+      path: ['max_in_flight'],
+      error: `use 1 to ${AUDIO_CEILING} for speech to text and for who spoke when`,
+    },
+  )
 
 export const gateway = z.strictObject({
   max_upload_mb: number(GATEWAY_NUMBERS.max_upload_mb),
   queue_seconds: number(GATEWAY_NUMBERS.queue_seconds),
+  queue_limit: number(GATEWAY_NUMBERS.queue_limit),
+  client_in_flight: optional(bounded({ ...CLIENT_IN_FLIGHT, integer: true })),
   auto_swap: z.boolean().default(true),
+  batch_seconds: number(GATEWAY_NUMBERS.batch_seconds),
+  residency_seconds: number(GATEWAY_NUMBERS.residency_seconds),
+  default_model: optional(text(PATTERNS.modelName)),
+  default_after_seconds: number(GATEWAY_NUMBERS.default_after_seconds),
+  bridge: optional(text(PATTERNS.modelName)),
+  keepalive_seconds: number(GATEWAY_NUMBERS.keepalive_seconds),
+  require_key: z.boolean().default(false),
+  upstream_client: z.enum(UPSTREAM_CLIENTS).default('pooled'),
+  cache_mb: number(GATEWAY_NUMBERS.cache_mb),
+  cache_seconds: number(GATEWAY_NUMBERS.cache_seconds),
 })
 
 export const audio = z.strictObject({

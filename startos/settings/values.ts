@@ -46,6 +46,10 @@ export const PATTERNS = {
     regex: '^/[A-Za-z0-9._~/?=&%-]{0,500}$',
     description: 'An absolute path like /health',
   },
+  modelName: {
+    regex: '^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$',
+    description: 'Letters, digits and . _ : / @ + -, at most 200',
+  },
   publicName: {
     regex: '^([A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?|\\*)$',
     description: 'A DNS name like spark.example.org, or *',
@@ -78,11 +82,19 @@ export const ENGINE_NUMBERS = {
   host_lost_seconds: any(1, 86400, 120),
   guard_bytes: whole(0, 2 ** 40, 2 ** 30),
   restart_limit: whole(0, 100, 3),
+  max_models: whole(1, 16, 1),
 } as const
 
 export const GATEWAY_NUMBERS = {
   max_upload_mb: whole(1, 2 ** 20, 512),
   queue_seconds: any(0, 86400, 900),
+  queue_limit: whole(0, 100_000, 1000),
+  batch_seconds: any(0, 86400, 60),
+  residency_seconds: any(0, 86400, 30),
+  default_after_seconds: any(1, 30 * 86400, 600),
+  keepalive_seconds: any(1, 600, 10),
+  cache_mb: whole(0, 2 ** 20, 0),
+  cache_seconds: any(1, 365 * 86400, 7 * 86400),
 } as const
 
 export const AUDIO_NUMBERS = {
@@ -90,10 +102,16 @@ export const AUDIO_NUMBERS = {
 } as const
 
 export const MAX_IN_FLIGHT = { min: 1, max: 1024 } as const
+export const CLIENT_IN_FLIGHT = { min: 1, max: 10_000 } as const
+/** These run out of memory on a fourth long recording. */
+export const AUDIO_KINDS: readonly string[] = ['asr', 'diarize']
+export const AUDIO_CEILING = 3
 
 export const LAUNCHERS = ['docker', 'launch-cluster', 'bare'] as const
 export const ON_DEATH = ['restart', 'rollback', 'none'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const
+export const OVERLAPS = ['auto', 'never'] as const
+export const UPSTREAM_CLIENTS = ['pooled', 'aiohttp'] as const
 export const SCHEMES = ['http', 'https'] as const
 export const SERVICE_KINDS = [
   'asr',

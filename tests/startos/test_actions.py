@@ -9,7 +9,7 @@ import asyncssh
 import pytest
 
 from server.config.load import load
-from server.config.model import Settings
+from server.config.model import Gateway, Settings
 from tests.startos.box import Box, Refused
 
 HOST = {
@@ -30,6 +30,9 @@ SERVICE = {
     "ssh_user": "audio",
     "health_path": None,
     "max_in_flight": 2,
+    "models": ["whisper-1"],
+    "model_sent": None,
+    "path_prefix": None,
 }
 
 
@@ -169,7 +172,9 @@ def test_services_are_saved_and_must_run_on_a_spark_that_is_there(box: Box) -> N
     [
         {"port": 0},
         {"max_in_flight": 0},
+        {"max_in_flight": 4},
         {"max_in_flight": 1025},
+        {"models": ["a b"]},
         {"ssh_user": "a b"},
         {"health_path": "health"},
         {"container": "a/b"},
@@ -189,7 +194,7 @@ def test_limits_are_saved_and_kept_in_bounds(box: Box) -> None:
     """The engine's other settings stay as they are."""
     sparks(box, [HOST], image="my/vllm")
     form = box.ask("form", id="limits")["value"]
-    assert form["gateway"] == {"max_upload_mb": 512, "queue_seconds": 900, "auto_swap": True}
+    assert form["gateway"] == Gateway().model_dump()
     form["gateway"] |= {"max_upload_mb": 64, "auto_swap": False}
     form["audio"]["max_diarize_seconds"] = 60
     form["engine"] |= {"drain_seconds": 0.5, "on_death": "rollback"}
