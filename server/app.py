@@ -31,11 +31,11 @@ from server.config.paths import DataDir
 from server.config.store import SettingsStore
 from server.fleet import doctor
 from server.fleet.service import Fleet
+from server.gateway.client.aiohttp import AiohttpUpstream
 from server.gateway.inflight import InFlight
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.router import ServingRouter
 from server.gateway.service import Gateway
-from server.gateway.upstream import AiohttpUpstream
 from server.launch.plan import build_spec
 from server.launch.service import Engines
 from server.ssh.hostkeys import HostKeys

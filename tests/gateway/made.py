@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry
 from server.base.clock import SystemClock
 from server.base.logs import get_logger
 from server.catalog.model import Catalog, Model, Source
+from server.gateway.client.aiohttp import AiohttpUpstream
 from server.gateway.dispatch import Dispatcher
 from server.gateway.inflight import InFlight
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.router import ServingRouter
 from server.gateway.service import Gateway
-from server.gateway.upstream import AiohttpUpstream
 from server.swap.model import Serving, SwapRecord
 from server.web.metrics import RequestMetrics
 from server.web.observe import Observed

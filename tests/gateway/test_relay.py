@@ -303,7 +303,7 @@ class TestFaults:
 
     async def test_a_silent_engine_is_given_up(self) -> None:
         """504 upstream_timeout when nothing comes for the idle time."""
-        from server.gateway.upstream import AiohttpUpstream
+        from server.gateway.client.aiohttp import AiohttpUpstream
 
         upstream = AiohttpUpstream(idle_seconds=0.05)
         engine = ScriptedEngine(never)

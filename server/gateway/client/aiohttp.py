@@ -9,36 +9,31 @@ import asyncio
 import io
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from types import SimpleNamespace
 
 import aiohttp
 from aiohttp.connector import AddrInfoType
+from yarl import URL
 
-from server.base.errors import Unavailable, UpstreamError, UpstreamTimeout
+from server.base.errors import SparkError
+from server.gateway.client.failure import broke, malformed, too_slow, unreachable
+from server.gateway.client.request import address, check_headers, check_line, measured
+from server.gateway.client.sockets import open_socket
 from server.gateway.model import UpstreamRequest
 from server.gateway.wire import Header
 
 _AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 # vLLM's server closes an idle connection after 5 s; giving ours up first avoids most stale ones.
 _KEEP_ALIVE_SECONDS = 4.0
-_RETRY_AFTER = 5.0
-
 # aiohttp warns about, and blocks on, plain bytes above this size; a file-like body is cut up.
 _WHOLE_BYTES = 1 << 20
+_HEAD_BYTES = 64 * 1024
+_HEADERS = 256
 
 
 def _socket(address: AddrInfoType) -> socket.socket:
-    """A socket that notices a lost host; without this its streams would hang for hours."""
-    made = socket.socket(address[0], address[1], address[2])
-    made.setblocking(False)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
-    return made
+    return open_socket(address[0], address[1], address[2])
 
 
 async def _note_reuse(
@@ -49,12 +44,31 @@ async def _note_reuse(
     context.trace_request_ctx["reused"] = True
 
 
+class _Upload:
+    """A streamed body. aiohttp hides what its source raised, so that is kept in `error`."""
+
+    def __init__(self, body: AsyncIterable[bytes], length: int | None) -> None:
+        self._body = measured(body, length)
+        self.error: SparkError | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._body:
+                yield part
+        except SparkError as error:
+            self.error = error
+            raise
+
+
 class _Response:
     """One open answer. At its end the connection has gone back to the pool by itself."""
 
-    def __init__(self, inner: aiohttp.ClientResponse, name: str, *, retried: bool) -> None:
+    def __init__(
+        self, inner: aiohttp.ClientResponse, name: str, upload: _Upload | None, *, retried: bool
+    ) -> None:
         self._inner = inner
         self._name = name
+        self._upload = upload
         self.retried = retried
 
     @property
@@ -69,10 +83,8 @@ class _Response:
         try:
             async for chunk in self._inner.content.iter_any():
                 yield chunk
-        except TimeoutError:
-            raise _too_slow(self._name) from None
-        except (aiohttp.ClientError, OSError):
-            raise _broke(self._name) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _translate(error, self._name, self._upload) from None
 
     async def read(self, limit: int) -> bytes:
         parts: list[bytes] = []
@@ -95,9 +107,16 @@ class AiohttpUpstream:
     admission, and how long an answer may take by whoever asked for it.
     """
 
-    def __init__(self, *, connect_seconds: float = 5.0, idle_seconds: float = 1800.0) -> None:
+    def __init__(
+        self,
+        *,
+        connect_seconds: float = 5.0,
+        idle_seconds: float = 1800.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._connect_seconds = connect_seconds
         self._idle_seconds = idle_seconds
+        self._tls: ssl.SSLContext | bool = tls or True
         self._pooled: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
 
@@ -106,10 +125,15 @@ class AiohttpUpstream:
         trace.on_connection_reuseconn.append(_note_reuse)
         connector = (
             aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS, socket_factory=_socket
+                limit=0,
+                keepalive_timeout=_KEEP_ALIVE_SECONDS,
+                socket_factory=_socket,
+                ssl=self._tls,
             )
             if pooled
-            else aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=_socket)
+            else aiohttp.TCPConnector(
+                limit=0, force_close=True, socket_factory=_socket, ssl=self._tls
+            )
         )
         return aiohttp.ClientSession(
             connector=connector,
@@ -122,42 +146,65 @@ class AiohttpUpstream:
             trace_configs=[trace] if pooled else None,
             raise_for_status=False,
             trust_env=False,
+            max_line_size=_HEAD_BYTES,
+            max_field_size=_HEAD_BYTES,
+            max_headers=_HEADERS,
         )
 
     async def open(self, request: UpstreamRequest) -> _Response:
         """Send, and return when the head of the answer is here. See `UpstreamClient`."""
         if self._pooled is None:
             self._pooled = self._session(pooled=True)
+        body = request.body
+        upload = None if isinstance(body, bytes) else _Upload(body, request.length)
         context: dict[str, bool] = {}
         try:
-            inner = await self._send(self._pooled, request, context)
+            inner = await self._send(self._pooled, request, upload, context)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             # Only a connection that had idled can be stale; a new one that broke is a real failure.
-            if isinstance(error, aiohttp.ClientConnectorError) or not context.get("reused"):
-                raise _translate(error, request.name) from None
+            if (
+                isinstance(error, aiohttp.ClientConnectorError)
+                or not context.get("reused")
+                or upload is not None
+            ):
+                raise _translate(error, request.name, upload) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _translate(error, request.name) from None
+            raise _translate(error, request.name, upload) from None
         else:
-            return _Response(inner, request.name, retried=False)
+            return _answer(inner, request.name, upload, retried=False)
         if self._fresh is None:
             self._fresh = self._session(pooled=False)
         try:
-            inner = await self._send(self._fresh, request, {})
+            inner = await self._send(self._fresh, request, None, {})
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _translate(error, request.name) from None
-        return _Response(inner, request.name, retried=True)
+            raise _translate(error, request.name, None) from None
+        return _answer(inner, request.name, None, retried=True)
 
     async def _send(
-        self, session: aiohttp.ClientSession, request: UpstreamRequest, context: dict[str, bool]
+        self,
+        session: aiohttp.ClientSession,
+        request: UpstreamRequest,
+        upload: _Upload | None,
+        context: dict[str, bool],
     ) -> aiohttp.ClientResponse:
+        origin, target = address(request)
+        check_headers(request.headers)
+        target = check_line(request, target)
+        headers = [
+            (key.decode("latin-1"), value.decode("latin-1")) for key, value in request.headers
+        ]
         body = request.body
+        data: object = upload
+        if isinstance(body, bytes):
+            data = body if len(body) < _WHOLE_BYTES else io.BytesIO(body)
+        elif request.length is not None:
+            headers.append(("Content-Length", str(request.length)))
         return await session.request(
             request.method,
-            request.url,
-            data=body if len(body) < _WHOLE_BYTES else io.BytesIO(body),
-            headers=[
-                (key.decode("latin-1"), value.decode("latin-1")) for key, value in request.headers
-            ],
+            # Encoded already: yarl would write it in another way than the caller did.
+            URL(origin + target, encoded=True),
+            data=data,
+            headers=headers,
             allow_redirects=False,
             trace_request_ctx=context,
         )
@@ -168,27 +215,24 @@ class AiohttpUpstream:
         await asyncio.gather(*(session.close() for session in sessions))
 
 
-def _translate(error: BaseException, name: str) -> Unavailable | UpstreamError | UpstreamTimeout:
+def _answer(
+    inner: aiohttp.ClientResponse, name: str, upload: _Upload | None, *, retried: bool
+) -> _Response:
+    if inner.status < 200:
+        # Switched protocols without being asked to: what follows is not for us to relay.
+        inner.close()
+        raise malformed(name)
+    return _Response(inner, name, upload, retried=retried)
+
+
+def _translate(error: BaseException, name: str, upload: _Upload | None) -> SparkError:
     """Pure. Class names, addresses and texts of the transport stay here."""
+    if upload is not None and upload.error is not None:
+        return upload.error
     if isinstance(
         error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | ssl.SSLError
     ):
-        return Unavailable(
-            f"The engine of {name} does not accept connections.",
-            advice="It may have died or be restarting; see GET /api/v1/swaps/current.",
-            retry_after=_RETRY_AFTER,
-            source=name,
-        )
+        return unreachable(name)
     if isinstance(error, TimeoutError):
-        return _too_slow(name)
-    return _broke(name)
-
-
-def _broke(name: str) -> UpstreamError:
-    return UpstreamError(
-        f"The engine of {name} closed the connection before its answer was complete.", source=name
-    )
-
-
-def _too_slow(name: str) -> UpstreamTimeout:
-    return UpstreamTimeout(f"The engine of {name} sent nothing for too long.", source=name)
+        return too_slow(name)
+    return broke(name)
