@@ -50,6 +50,7 @@ class Upstream:
 
     `name` is unique: a service's own, or `<model>@<host>` for an engine. `cap` is how many requests
     it gets at once, None for no bound. `models` are the names it knows; empty: it does not care.
+    `model_sent`: the name it is sent whatever was asked, None: the asked one.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Upstream:
     health: Verdict = field(default_factory=Verdict.up)
     accepting: bool = True
     engine: bool = False
+    model_sent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ class Route:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request that wants to be let in. `arrived` is monotonic seconds; `patience` how long it
-    may wait; `exclude` the upstreams that failed it already."""
+    may wait; `exclude` the upstreams that failed it already; `bridge` whether another model may
+    answer while its own is being loaded (not with `X-Spark-No-Bridge`)."""
 
     route: Route
     operation: Operation
@@ -112,6 +115,7 @@ class Ask:
     arrived: float
     patience: float
     exclude: frozenset[str] = frozenset()
+    bridge: bool = True
 
 
 @dataclass(frozen=True, slots=True)
