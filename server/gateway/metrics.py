@@ -33,6 +33,7 @@ _CONNECTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 _ANSWERS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _TOTALS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _RATES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 3000.0)
+_LAGS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 _SIZES = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9)
 
 # One row of histograms per model and route, in this order: name, what it is, bounds.
@@ -145,6 +146,7 @@ class GatewayMetrics(Collector):
         self._retries: dict[str, int] = {}
         self._clients: dict[str, int] = {}
         self._calls: list[Passage] = []
+        self._lag = Tally(_LAGS)
         registry.register(self)
 
     def __call__(self, passage: Passage) -> None:
@@ -188,6 +190,10 @@ class GatewayMetrics(Collector):
             passage.ended = time.monotonic()
             self(passage)
 
+    def lag(self, seconds: float) -> None:
+        """How late the event loop was (`base.lag`): what every stream waited."""
+        self._lag.observe(seconds)
+
     def describe(self) -> Iterable[Metric]:
         return ()
 
@@ -203,6 +209,9 @@ class GatewayMetrics(Collector):
             yield family
         yield from self._counted()
         yield from self._now()
+        lag = HistogramMetricFamily("spark_loop_lag_seconds", "How late the event loop ran")
+        lag.add_metric([], self._lag.cumulated(), self._lag.total)
+        yield lag
 
     def _counted(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
