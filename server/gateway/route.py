@@ -1,88 +1,213 @@
-"""Which engine a `model` field means, and what to say when none does. Pure.
+"""Which pool a request means, by its route and the name it gives. Pure.
 
-Owns the sentence a caller reads when a model is unknown, loading, draining or not loaded.
+Owns what a name can be: a model of the catalog (id, alias, `model:variant`), a model that is still
+served though it left the catalog, a name that services claim, a service's own name. Refuses to know
+what is loaded, free or healthy: a name means the same whatever is served.
+
+The order for an operation of the kinds K1, K2, … (`llm` is the engines and services of that kind):
+
+    a name is given   1. a service of a kind other than `llm` claims it, kinds in order
+                      2. `llm` is among the kinds: the catalog, what is served, an `llm` service
+                      3. the first kind other than `llm` that has services which take any name
+                      4. not found, with what could be asked for
+    none is given     1. the first kind other than `llm` that has services
+                      2. the one model that is served, where the route has no place for a name
+                      3. refused
+
+Services that claim one name are replicas: `group:<kind>:<name>`. One alone is `service:<name>`.
+`kind:<kind>` are those that take any name, or all of the kind when none does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from server.base.errors import ModelLoading, ModelNotFound, SparkError, Unavailable
-from server.catalog.model import Catalog, Model
-from server.swap.model import Serving, SwapRecord
+from server.base.errors import InvalidRequest, ModelNotFound, NotFound, SparkError
+from server.catalog.model import Catalog
+from server.config.model import Service
+from server.gateway.model import Operation, Route
+from server.swap.model import Serving
 
+LLM = "llm"
 _LISTED = 12
-_LOADING_AFTER = 10.0
-_UNLOADED_AFTER = 30.0
-_LONGEST_WAIT = 120.0
+_SHOWN = 100
 
 
-def matches(name: str, catalog: Catalog, serving: Serving | None) -> bool:
-    """Whether what is served is what `name` means: by the catalog of now, else by the engine."""
-    if serving is None:
-        return False
-    wanted = catalog.find(name)
-    return wanted.id == serving.model if wanted else name in serving.names
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that can be named now."""
+
+    catalog: Catalog
+    layout: Sequence[Serving] = ()
+    services: Sequence[Service] = ()
 
 
-def rewritten(name: str, serving: Serving) -> str | None:
-    """The name to put into the body: only needed for an alias younger than the engine."""
-    return None if name in serving.names else serving.model
+def model_pool(model: str) -> str:
+    return f"model:{model}"
 
 
-def refusal(
-    name: str,
-    catalog: Catalog,
-    serving: Serving | None,
-    swaps: Sequence[SwapRecord],
-) -> SparkError:
-    """Why `name` cannot be answered now. `swaps`: the running one, then the queued ones."""
-    if serving is not None and matches(name, catalog, serving):
-        return Unavailable(
-            f"{serving.model} is being drained before a change of model.",
-            advice="Ask again when the change is over; GET /api/v1/swaps/current shows it.",
-            retry_after=_LOADING_AFTER,
-        )
-    wanted = catalog.find(name)
-    if wanted is None or not wanted.enabled:
-        return _unknown(name, catalog, disabled=wanted is not None)
-    for swap in swaps:
-        if swap.model == wanted.id and not swap.state.final:
-            return _loading(wanted, swap)
-    return _not_loaded(wanted, serving, swaps)
+def model_of(pool: str) -> str | None:
+    """The model whose engines are this pool, None when it is a pool of services."""
+    kind, _, name = pool.partition(":")
+    return name if kind == "model" else None
 
 
-def _unknown(name: str, catalog: Catalog, *, disabled: bool) -> ModelNotFound:
-    ids = [model.id for model in catalog.models.values() if model.enabled]
-    listed = ", ".join(ids[:_LISTED]) + (", …" if len(ids) > _LISTED else "")
-    what = "is disabled in the catalog" if disabled else "does not exist"
-    shown = name if len(name) <= 100 else name[:100] + "…"
-    return ModelNotFound(
-        f"The model {shown!r} {what}. "
-        + (f"These exist: {listed}." if ids else "The catalog is empty: add a model first."),
+def resolve(operation: Operation, name: str | None, known: Known) -> Route:
+    """Raises `ModelNotFound`, `NotFound` or `InvalidRequest`, each with what could be asked for."""
+    kinds = operation.kinds or _all_kinds(known)
+    asked = name if name is not None else operation.service
+    if asked is None:
+        return _nameless(operation, kinds, known)
+    for find in _steps(kinds, not operation.named and operation.service is None):
+        route = find(asked, known)
+        if route is not None:
+            return route
+    raise _unknown(operation, kinds, asked, known)
+
+
+def claims(service: Service, name: str) -> bool:
+    """Whether the service answers to this name."""
+    return name == service.name or name in service.models
+
+
+def claimants(kind: str, name: str, services: Sequence[Service]) -> list[Service]:
+    return [service for service in services if service.kind == kind and claims(service, name)]
+
+
+def general(kind: str, services: Sequence[Service]) -> list[Service]:
+    """Services of the kind that take any name; all of the kind when none does."""
+    of_kind = [service for service in services if service.kind == kind]
+    return [service for service in of_kind if not service.models] or of_kind
+
+
+def claimed_pool(kind: str, name: str, services: Sequence[Service]) -> str | None:
+    found = claimants(kind, name, services)
+    if not found:
+        return None
+    return f"service:{found[0].name}" if len(found) == 1 else f"group:{kind}:{name}"
+
+
+Find = Callable[[str, Known], Route | None]
+
+
+def _steps(kinds: Sequence[str], any_name: bool) -> Iterator[Find]:
+    """The ways to find a name, in order."""
+    others = [kind for kind in kinds if kind != LLM]
+    yield from (_claimed(kind) for kind in others)
+    if LLM in kinds:
+        yield from (_catalogued, _served, _claimed(LLM))
+    if any_name:
+        yield from (_of_kind(kind) for kind in others)
+
+
+def _claimed(kind: str) -> Find:
+    def find(name: str, known: Known) -> Route | None:
+        pool = claimed_pool(kind, name, known.services)
+        return Route(pool, name, name) if pool else None
+
+    return find
+
+
+def _of_kind(kind: str) -> Find:
+    def find(name: str, known: Known) -> Route | None:
+        takes_any = any(one.kind == kind and not one.models for one in known.services)
+        return Route(f"kind:{kind}", name, name) if takes_any else None
+
+    return find
+
+
+def _catalogued(name: str, known: Known) -> Route | None:
+    found = known.catalog.resolve(name)
+    if found is None:
+        return None
+    model, params = found
+    if not model.enabled and all(serving.model != model.id for serving in known.layout):
+        raise _disabled(name, known)
+    return Route(model_pool(model.id), model.id, name, params)
+
+
+def _served(name: str, known: Known) -> Route | None:
+    """What is served answers to its names, unless the catalog gave them to another model."""
+    for serving in known.layout:
+        if name == serving.model or name in serving.names:
+            return Route(model_pool(serving.model), serving.model, name)
+    return None
+
+
+def _nameless(operation: Operation, kinds: Sequence[str], known: Known) -> Route:
+    for kind in kinds:
+        if kind != LLM and any(service.kind == kind for service in known.services):
+            return Route(f"kind:{kind}", kind)
+    models = {serving.model for serving in known.layout}
+    if LLM in kinds and operation.body == "any" and len(models) == 1:
+        model = models.pop()
+        return Route(model_pool(model), model)
+    if LLM not in kinds:
+        raise _no_service(operation, kinds)
+    raise InvalidRequest(
+        f"{operation.path} needs a model.",
         param="model",
         advice="GET /v1/models lists what can be asked for.",
     )
 
 
-def _loading(wanted: Model, swap: SwapRecord) -> ModelLoading:
-    eta = swap.eta_seconds
-    done = f", {swap.percent:.0f} % done" if swap.percent else ""
-    return ModelLoading(
-        f"{wanted.id} is being loaded (swap {swap.id}: {swap.state.value}{done}).",
-        param="model",
-        retry_after=_LOADING_AFTER if eta is None else min(max(eta, 1.0), _LONGEST_WAIT),
+# ---- the sentences
+
+
+def _unknown(operation: Operation, kinds: Sequence[str], name: str, known: Known) -> SparkError:
+    wanted = [kind for kind in kinds if kind != LLM]
+    if LLM not in kinds and all(service.kind not in wanted for service in known.services):
+        return _no_service(operation, kinds)
+    return not_found(name, _offered(kinds, known), LLM in kinds)
+
+
+def _no_service(operation: Operation, kinds: Sequence[str]) -> NotFound:
+    kind = kinds[0] if kinds else "other"
+    called = operation.service or kind
+    return NotFound(
+        f"{operation.path} is answered by a service of kind {kind}, and none is set up"
+        + (f" under the name {called}." if operation.service else "."),
+        advice="Add it under services: in config.yaml, like "
+        f"{{name: {called}, kind: {kind}, host: spark-1, port: 8001}}.",
     )
 
 
-def _not_loaded(wanted: Model, serving: Serving | None, swaps: Sequence[SwapRecord]) -> Unavailable:
-    if serving is not None:
-        now = f"{serving.model} is being served"
-    elif swaps and swaps[0].model and not swaps[0].state.final:
-        now = f"{swaps[0].model} is being loaded"
-    else:
-        now = "nothing is being served"
-    return Unavailable(
-        f"{wanted.id} is not loaded: {now}. Load it with `spark-control swap {wanted.id}` "
-        f'or POST /api/v1/swaps {{"model": "{wanted.id}"}}.',
+def _disabled(name: str, known: Known) -> ModelNotFound:
+    return _listing(f"The model {_shown(name)} is disabled in the catalog.", _ids(known))
+
+
+def not_found(name: str, offered: Sequence[str], catalog: bool = True) -> ModelNotFound:
+    empty = "The catalog is empty: add a model first." if catalog else ""
+    return _listing(f"The model {_shown(name)} does not exist.", offered, empty)
+
+
+def _listing(what: str, offered: Sequence[str], otherwise: str = "") -> ModelNotFound:
+    listed = ", ".join(offered[:_LISTED]) + (", …" if len(offered) > _LISTED else "")
+    return ModelNotFound(
+        f"{what} These exist: {listed}." if offered else f"{what} {otherwise}".rstrip(),
         param="model",
-        retry_after=_UNLOADED_AFTER,
+        advice="GET /v1/models lists what can be asked for.",
     )
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "…")
+
+
+def _offered(kinds: Sequence[str], known: Known) -> list[str]:
+    names = _ids(known) if LLM in kinds else []
+    for service in known.services:
+        if service.kind in kinds:
+            names += service.models or (service.name,)
+    return list(dict.fromkeys(names))
+
+
+def _ids(known: Known) -> list[str]:
+    served = [
+        serving.model for serving in known.layout if serving.model not in known.catalog.models
+    ]
+    return [model.id for model in known.catalog.models.values() if model.enabled] + served
+
+
+def _all_kinds(known: Known) -> tuple[str, ...]:
+    """What `/upstream/<name>` may mean: an engine or any service."""
+    return tuple(dict.fromkeys([*(service.kind for service in known.services), LLM]))

@@ -5,11 +5,12 @@ Looks at what is served, takes the lease in the same breath, and says no with th
 
 from collections.abc import Callable, Sequence
 
-from server.base.errors import InvalidRequest
 from server.catalog.model import Catalog
 from server.gateway.inflight import InFlight
-from server.gateway.model import Ask, Grant, Operation, Route, Upstream, Waiting
-from server.gateway.route import matches, refusal, rewritten
+from server.gateway.model import Ask, Grant, Operation, Route, Waiting
+from server.gateway.pools import engine, rewritten
+from server.gateway.refusal import refusal
+from server.gateway.route import Known, resolve
 from server.swap.model import Serving, SwapRecord
 
 
@@ -30,26 +31,14 @@ class ServingRouter:
         self._inflight = inflight
 
     def resolve(self, operation: Operation, model: str | None) -> Route:
-        if model is None:
-            raise InvalidRequest(f"{operation.path} needs a model.", param="model")
-        found = self._catalog().find(model)
-        name = found.id if found else model
-        return Route(f"model:{name}", name, model)
+        serving = self._serving()
+        return resolve(operation, model, Known(self._catalog(), (serving,) if serving else ()))
 
     async def admit(self, ask: Ask, heard: Callable[[Waiting], None]) -> Grant:
         """No await between the look and the lease: a drain that begins later sees this request."""
-        model = ask.route.asked or ask.route.model
-        catalog, serving = self._catalog(), self._serving()
-        if serving is None or not serving.accepting or not matches(model, catalog, serving):
-            raise refusal(model, catalog, serving, self._swaps())
+        serving, model = self._serving(), ask.route.model
+        if serving is None or not serving.accepting or serving.model != model:
+            raise refusal(model, (serving,) if serving else (), self._swaps())
         lease = self._inflight.lease(serving.model, ask.request_id)
-        host = serving.deployment.engine.host
-        upstream = Upstream(
-            f"{serving.model}@{host}",
-            "llm",
-            serving.base_url,
-            host,
-            models=serving.names,
-            engine=True,
-        )
-        return Grant(ask.route, upstream, lease, rewritten(model, serving))
+        upstream = engine(serving)
+        return Grant(ask.route, upstream, lease, rewritten(ask.route.asked, model, upstream))

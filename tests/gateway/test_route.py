@@ -1,13 +1,27 @@
 """Which engine a name means, and the sentence when none does: pure decisions."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.base.errors import ModelLoading, ModelNotFound, Unavailable
+from server.base.errors import (
+    InvalidRequest,
+    ModelLoading,
+    ModelNotFound,
+    NotFound,
+    Unavailable,
+)
+from server.base.health import Verdict
+from server.config.model import Service, Settings
 from server.gateway.listing import find, listing, state_of
+from server.gateway.model import Operation
+from server.gateway.operations import OPERATIONS
+from server.gateway.pools import engine, pools, rewritten
+from server.gateway.refusal import refusal
 from server.gateway.reply import from_upstream, seconds
-from server.gateway.route import matches, refusal, rewritten
+from server.gateway.route import Known, resolve
 from server.gateway.wire import (
     error_frame,
     request_headers,
@@ -18,41 +32,184 @@ from server.swap.model import State
 from tests.gateway.made import catalog, model, serving
 from tests.swap.made import T0, record
 
-MODELS = catalog(model("tiny", aliases=("small",)), model("large"), model("off", enabled=False))
+MODELS = catalog(
+    model(
+        "tiny",
+        aliases=("small",),
+        variants={"high": {"reasoning_effort": "high"}},
+    ),
+    model("large"),
+    model("off", enabled=False),
+)
+CHAT = OPERATIONS["/v1/chat/completions"]
+SPEECH = OPERATIONS["/v1/audio/speech"]
+TEXT = OPERATIONS["/v1/audio/transcriptions"]
+VECTORS = OPERATIONS["/v1/embeddings"]
+SCRUB = OPERATIONS["/scrub"]
+THROUGH = OPERATIONS["/upstream"]
+REALTIME = OPERATIONS["/v1/realtime"]
 
 
-class TestRoute:
+def service(name: str, kind: str, *models: str, **fields: Any) -> Service:
+    return Service(name=name, kind=kind, host="spark-1", port=9000, models=models, **fields)
+
+
+def pool(operation: Operation, name: str | None, *services: Service, **known: Any) -> str:
+    known = {"catalog": MODELS, "services": services} | known
+    return resolve(operation, name, Known(**known)).pool
+
+
+class TestModels:
+    def test_a_model_is_found_by_id_alias_and_variant(self) -> None:
+        """The variant's fields go with the route."""
+        for name in ("tiny", "small"):
+            assert pool(CHAT, name) == "model:tiny"
+        route = resolve(CHAT, "small:high", Known(MODELS))
+        assert (route.pool, route.model, route.asked) == ("model:tiny", "tiny", "small:high")
+        assert dict(route.params) == {"reasoning_effort": "high"}
+
     def test_the_catalog_of_now_decides_what_a_name_means(self) -> None:
         """An alias that was moved to another model no longer means what is served."""
         served = serving("large", names=("large", "small"))
-        assert not matches("small", MODELS, served)
-        assert matches("large", MODELS, served)
+        assert pool(CHAT, "small", layout=(served,)) == "model:tiny"
+        assert pool(CHAT, "large", layout=(served,)) == "model:large"
 
     def test_a_model_taken_out_of_the_catalog_still_answers(self) -> None:
         """It is being served; that is the truth."""
         served = serving("gone", names=("gone", "old-alias"))
-        assert matches("old-alias", MODELS, served)
-
-    def test_a_name_is_rewritten_only_when_the_engine_does_not_know_it(self) -> None:
-        """Bytes pass unchanged in all other cases."""
-        served = serving("tiny", names=("tiny", "small"))
-        assert rewritten("small", served) is None
-        assert rewritten("younger", served) == "tiny"
+        assert pool(CHAT, "old-alias", layout=(served,)) == "model:gone"
 
     def test_a_disabled_model_does_not_exist_for_callers(self) -> None:
-        """It is said to be disabled, and not named among what exists."""
-        error = refusal("off", MODELS, None, ())
-        assert isinstance(error, ModelNotFound)
-        assert "disabled" in error.message
-        assert "tiny, large" in error.message
+        """It is said to be disabled, and not named among what exists; served, it still answers."""
+        with pytest.raises(ModelNotFound, match="disabled") as error:
+            pool(CHAT, "off")
+        assert "tiny, large" in error.value.message
+        assert pool(CHAT, "off", layout=(serving("off"),)) == "model:off"
 
     def test_an_empty_catalog_is_said_to_be_empty(self) -> None:
         """The next step is to add a model."""
-        assert "catalog is empty" in refusal("x", catalog(), None, ()).message
+        with pytest.raises(ModelNotFound, match="catalog is empty"):
+            pool(CHAT, "x", catalog=catalog())
 
+    def test_a_route_without_a_place_for_a_name_means_the_one_that_is_served(self) -> None:
+        """With two served, or where a name belongs into the body, it has to be said."""
+        one, two = serving("tiny"), serving("large")
+        assert pool(REALTIME, None, layout=(one,)) == "model:tiny"
+        for operation, layout in ((REALTIME, (one, two)), (REALTIME, ()), (CHAT, (one,))):
+            with pytest.raises(InvalidRequest, match="needs a model"):
+                pool(operation, None, layout=layout)
+
+    @given(st.text(max_size=400))
+    def test_any_name_gets_an_answer(self, name: str) -> None:
+        """No text breaks the sentence, and none is repeated at length."""
+        with pytest.raises(ModelNotFound) as error:
+            pool(CHAT, "?" + name)
+        assert len(error.value.message) < 900
+
+
+class TestServices:
+    def test_a_claimed_name_leads_to_its_service(self) -> None:
+        """By a name it claims, or by its own."""
+        services = (service("kokoro", "tts", "tts-1"), service("piper", "tts"))
+        assert pool(SPEECH, "tts-1", *services) == "service:kokoro"
+        assert pool(SPEECH, "kokoro", *services) == "service:kokoro"
+        assert pool(SPEECH, "whatever", *services) == "kind:tts"
+        assert pool(SPEECH, None, *services) == "kind:tts"
+
+    def test_services_that_claim_the_same_name_are_replicas(self) -> None:
+        """Each of them may answer."""
+        services = (service("a", "asr", "whisper"), service("b", "asr", "whisper"))
+        assert pool(TEXT, "whisper", *services) == "group:asr:whisper"
+        assert pool(TEXT, "b", *services) == "service:b"
+
+    def test_a_name_that_nobody_claims_needs_a_service_that_takes_any(self) -> None:
+        """Else it is not found, with what the services claim."""
+        with pytest.raises(ModelNotFound, match=r"exist: tiny, large, whisper\."):
+            pool(TEXT, "other", service("a", "asr", "whisper"))
+
+    def test_a_model_of_the_catalog_is_not_taken_for_any_name(self) -> None:
+        """Where both a kind of service and the engine answer: claimed, catalogued, then any."""
+        anything = service("vectors", "embeddings")
+        assert pool(VECTORS, "tiny", anything) == "model:tiny"
+        assert pool(VECTORS, "bge", anything) == "kind:embeddings"
+        assert pool(VECTORS, "tiny", service("v", "embeddings", "tiny")) == "service:v"
+
+    def test_a_service_of_kind_llm_answers_to_the_names_it_claims(self) -> None:
+        """It never takes a name that the catalog has."""
+        ollama = service("ollama", "llm", "llama3", "tiny")
+        assert pool(CHAT, "llama3", ollama) == "service:ollama"
+        assert pool(CHAT, "tiny", ollama) == "model:tiny"
+        with pytest.raises(ModelNotFound, match="tiny, large, llama3"):
+            pool(CHAT, "other", ollama)
+
+    def test_no_service_of_the_kind_is_said_with_the_entry_to_add(self) -> None:
+        """The next step is in the answer."""
+        for operation, word in ((SPEECH, "kind: tts"), (SCRUB, "name: scrub, kind: other")):
+            with pytest.raises(NotFound) as error:
+                pool(operation, None)
+            assert word in (error.value.advice or "")
+
+    def test_a_route_of_one_service_goes_to_it_alone(self) -> None:
+        """Another service of its kind is not that one."""
+        assert pool(SCRUB, None, service("scrub", "other")) == "service:scrub"
+        with pytest.raises(NotFound):
+            pool(SCRUB, None, service("wiki", "other"))
+
+    def test_a_path_through_names_a_service_or_a_model(self) -> None:
+        """Of any kind, and never whichever is free."""
+        services = (service("wiki", "web"), service("kokoro", "tts"))
+        assert pool(THROUGH, "wiki", *services) == "service:wiki"
+        assert pool(THROUGH, "tiny", *services) == "model:tiny"
+        with pytest.raises(ModelNotFound, match="wiki"):
+            pool(THROUGH, "other", *services)
+
+
+class TestPools:
+    SETTINGS = Settings(
+        hosts=({"name": "spark-1", "address": "fd00::1", "user": "u"},),  # type: ignore[arg-type]
+        services=(
+            service("a", "asr", "whisper"),
+            service("b", "asr", "whisper", model_sent="openai/whisper", path_prefix="/api/"),
+            service("c", "asr", max_in_flight=1),
+        ),
+    )
+
+    def test_every_route_has_its_pool(self) -> None:
+        """What `resolve` answers is a key of `pools`."""
+        served = serving("tiny")
+        made = pools(MODELS, (served,), self.SETTINGS, {"c": Verdict.down("no")})
+        known = Known(MODELS, (served,), self.SETTINGS.services)
+        for name in ("a", "whisper", "c", "anything", None):
+            assert resolve(TEXT, name, known).pool in made
+        assert [one.name for one in made["group:asr:whisper"]] == ["a", "b"]
+        assert [one.name for one in made["kind:asr"]] == ["c"]
+        assert [one.name for one in made["model:tiny"]] == ["tiny@spark-1"]
+        assert made["model:large"] == ()
+        assert "model:off" not in made
+
+    def test_an_upstream_is_what_the_settings_and_the_fleet_say(self) -> None:
+        """Address, prefix, cap and health; what was never probed is unknown, not down."""
+        made = pools(MODELS, (), self.SETTINGS, {"c": Verdict.down("no")})
+        (b,), (c,) = made["service:b"], made["service:c"]
+        assert (b.base_url, b.cap, b.health.health) == ("http://[fd00::1]:9000/api", 2, "unknown")
+        assert (c.cap, c.health.health) == (1, "down")
+
+    def test_a_name_is_rewritten_only_when_the_upstream_does_not_know_it(self) -> None:
+        """Bytes pass unchanged in all other cases."""
+        tiny = engine(serving("tiny", names=("tiny", "small")))
+        assert rewritten("small", "tiny", tiny) is None
+        assert rewritten("small:high", "tiny", tiny) == "tiny"
+        assert rewritten(None, "tiny", tiny) is None
+        (b,) = pools(MODELS, (), self.SETTINGS, {})["service:b"]
+        assert rewritten("whisper", "whisper", b) == "openai/whisper"
+        (a,) = pools(MODELS, (), self.SETTINGS, {})["service:a"]
+        assert rewritten("a", "a", a) == "whisper"
+
+
+class TestRefusal:
     def test_another_model_being_served_is_named(self) -> None:
         """The caller learns why, and how to change it."""
-        error = refusal("large", MODELS, serving("tiny"), ())
+        error = refusal("large", (serving("tiny"),), ())
         assert isinstance(error, Unavailable)
         assert "tiny is being served" in error.message
         assert error.retry_after
@@ -63,20 +220,13 @@ class TestRoute:
             record().with_(model="tiny", state=State.LOADING),
             record().with_(model="large", state=State.QUEUED),
         ]
-        assert isinstance(refusal("large", MODELS, None, swaps), ModelLoading)
+        assert isinstance(refusal("large", (), swaps), ModelLoading)
 
     def test_a_swap_to_something_else_is_told(self) -> None:
         """Nothing is served yet, and what comes is not what was asked for."""
-        swaps = [record().with_(model="tiny", state=State.LOADING)]
-        error = refusal("large", MODELS, None, swaps)
+        error = refusal("large", (), [record().with_(model="tiny", state=State.LOADING)])
         assert not isinstance(error, ModelLoading)
         assert "tiny is being loaded" in error.message
-
-    @given(st.text(max_size=400))
-    def test_any_name_gets_an_answer(self, name: str) -> None:
-        """No text breaks the sentence, and none is repeated at length."""
-        error = refusal(name, MODELS, None, ())
-        assert len(error.message) < 900
 
 
 class TestListing:
