@@ -31,9 +31,10 @@ from server.config.paths import DataDir
 from server.config.store import SettingsStore
 from server.fleet import doctor
 from server.fleet.service import Fleet
-from server.gateway.client.aiohttp import AiohttpUpstream
+from server.gateway.client.make import make_client
 from server.gateway.inflight import InFlight
 from server.gateway.metrics import GatewayMetrics
+from server.gateway.model import UpstreamClient
 from server.gateway.router import ServingRouter
 from server.gateway.service import Gateway
 from server.launch.plan import build_spec
@@ -82,7 +83,7 @@ class App:
     swap_metrics: SwapMetrics
     notices: NoticeBoard
     inflight: InFlight
-    upstream: AiohttpUpstream
+    upstream: UpstreamClient
     http: httpx.AsyncClient
     bus: EventBus
     data: DataDir
@@ -225,7 +226,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     )
     logs = ContainerLogs(pool, clock)
     started = clock.now()
-    upstream = AiohttpUpstream()
+    upstream = make_client(store.current.gateway.upstream_client)
     under_way = lambda: _under_way(swaps)  # noqa: E731
     gateway = Gateway(
         router=ServingRouter(

@@ -12,10 +12,11 @@ from prometheus_client import CollectorRegistry
 from server.base.clock import SystemClock
 from server.base.logs import get_logger
 from server.catalog.model import Catalog, Model, Source
-from server.gateway.client.aiohttp import AiohttpUpstream
+from server.gateway.client.make import make_client
 from server.gateway.dispatch import Dispatcher
 from server.gateway.inflight import InFlight
 from server.gateway.metrics import GatewayMetrics
+from server.gateway.model import UpstreamClient
 from server.gateway.router import ServingRouter
 from server.gateway.service import Gateway
 from server.swap.model import Serving, SwapRecord
@@ -52,7 +53,7 @@ class Running:
     serving: Serving | None = None
     swaps: Sequence[SwapRecord] = ()
     inflight: InFlight = field(default_factory=InFlight)
-    upstream: AiohttpUpstream = field(default_factory=AiohttpUpstream)
+    upstream: UpstreamClient = field(default_factory=lambda: make_client("pooled"))
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     max_body: int = 1 << 20
     session: aiohttp.ClientSession = field(init=False)

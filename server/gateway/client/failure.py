@@ -41,3 +41,11 @@ def unsendable(what: str) -> InvalidRequest:
 
 def wrong_length() -> InvalidRequest:
     return InvalidRequest("The body of the request is not as long as its Content-Length says.")
+
+
+def no_address(name: str) -> UpstreamError:
+    return UpstreamError(
+        f"The address of {name} is not one that can be asked.",
+        advice="It must look like http://host:port.",
+        source=name,
+    )

@@ -5,11 +5,11 @@ would end a line early: one request of ours is never two requests of theirs.
 """
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from server.gateway.client.failure import malformed, unsendable, wrong_length
+from server.gateway.client.failure import no_address, unsendable, wrong_length
 from server.gateway.model import UpstreamRequest
 from server.gateway.wire import Header
 
@@ -92,7 +92,7 @@ def head_of(request: UpstreamRequest, origin: Origin, target: str) -> bytes:
     return b"".join(parts)
 
 
-async def measured(body: AsyncIterable[bytes], length: int | None) -> AsyncIterator[bytes]:
+async def measured(body: AsyncIterable[bytes], length: int | None) -> AsyncGenerator[bytes, None]:
     """The parts of `body` that are not empty. Raises `InvalidRequest` when it is not `length` long,
     before the byte too many: that would be read as the next request."""
     left = length
@@ -112,4 +112,4 @@ def address(request: UpstreamRequest) -> tuple[str, str]:
     try:
         return split(request.url)
     except ValueError:
-        raise malformed(request.name) from None
+        raise no_address(request.name) from None
