@@ -1,10 +1,11 @@
 """Leases of requests in flight: objects with an idempotent release, not counters.
 
-Owns who is in flight on which model, waiting until none is, and ending what is left. Refuses to
-decide who may enter; that is the router's.
+Owns who is in flight on which model and upstream, waiting until none is, and ending what is left.
+Refuses to decide who may enter; that is the admission's.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -16,15 +17,29 @@ from server.base.errors import SparkError, Unavailable
 class Lease:
     """One request's place. Use it as a context manager, or call `release` any number of times."""
 
-    def __init__(self, model: str, request_id: str, drop: Callable[["Lease"], None]) -> None:
+    __slots__ = ("_drop", "_released", "_task", "ended", "model", "request_id", "upstream")
+
+    def __init__(
+        self,
+        model: str,
+        request_id: str,
+        drop: Callable[["Lease"], bool],
+        *,
+        upstream: str = "",
+        released: Callable[[], None] | None = None,
+    ) -> None:
         self.model = model
         self.request_id = request_id
+        self.upstream = upstream
         self.ended: SparkError | None = None
         self._drop = drop
+        self._released = released
         self._task: asyncio.Task[object] | None = None
 
     def release(self) -> None:
-        self._drop(self)
+        """`released` is called by the first one only, when the place is free already."""
+        if self._drop(self) and self._released is not None:
+            self._released()
 
     def __enter__(self) -> Self:
         return self
@@ -76,22 +91,35 @@ class InFlight:
         self._changed = asyncio.Event()
         self._closing = False
 
-    def lease(self, model: str, request_id: str = "") -> Lease:
-        """Raises `Unavailable` once the app is shutting down."""
+    def lease(
+        self,
+        model: str,
+        request_id: str = "",
+        *,
+        upstream: str = "",
+        released: Callable[[], None] | None = None,
+    ) -> Lease:
+        """Raises `Unavailable` once the app is shutting down. `upstream` is where the request
+        goes; `released` is called once, when the lease ends, whoever ends it."""
         if self._closing:
             raise Unavailable("Spark Control is shutting down.", retry_after=5)
-        lease = Lease(model, request_id, self._drop)
-        self._leases.setdefault(model, set()).add(lease)
+        lease = Lease(model, request_id, self._drop, upstream=upstream, released=released)
+        held = self._leases.get(model)
+        if held is None:
+            self._leases[model] = {lease}
+        else:
+            held.add(lease)
         return lease
 
-    def _drop(self, lease: Lease) -> None:
+    def _drop(self, lease: Lease) -> bool:
         held = self._leases.get(lease.model)
         if held is None or lease not in held:
-            return
+            return False
         held.discard(lease)
         if not held:
             del self._leases[lease.model]
         self._changed.set()
+        return True
 
     def count(self, model: str | None = None) -> int:
         if model is not None:
@@ -101,6 +129,14 @@ class InFlight:
     def counts(self) -> dict[str, int]:
         """In flight by model; models without any are absent."""
         return {model: len(held) for model, held in self._leases.items()}
+
+    def upstreams(self) -> dict[str, int]:
+        """In flight by upstream; those without any are absent, and leases that name none."""
+        return dict(
+            Counter(
+                lease.upstream for held in self._leases.values() for lease in held if lease.upstream
+            )
+        )
 
     async def drained(self, deadline: float, model: str | None = None) -> bool:
         """Wait at most `deadline` seconds until nothing is in flight (on `model`); True when so."""
