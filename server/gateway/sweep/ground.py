@@ -1,0 +1,109 @@
+"""What a sweep sees of the gateway: where its upstream is, who else is there, a lease of its own.
+
+Owns the answer to "does anybody else need it", read from the passages under way. It errs towards
+yes: a request that waits counts when it could be for this upstream.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from server.base.errors import NotFound, Unavailable
+from server.base.health import Health, Verdict
+from server.config.model import Settings
+from server.gateway import pools
+from server.gateway.activity import Activity
+from server.gateway.inflight import InFlight, Lease
+from server.gateway.model import Passage, Upstream
+from server.swap.model import Serving
+
+Look = Callable[[str], Upstream]
+
+
+def finder(
+    settings: Callable[[], Settings],
+    layout: Callable[[], Sequence[Serving]],
+    verdicts: Callable[[], Mapping[str, Verdict]],
+) -> Look:
+    """From the name of a service or of a model that is served to its upstream."""
+
+    def find(name: str) -> Upstream:
+        now = settings()
+        for each in now.services:
+            host = now.host(each.host)
+            if each.name == name and host is not None:
+                health = verdicts().get(name, Verdict.unknown("not probed yet"))
+                return pools.service(each, host, health)
+        for serving in layout():
+            if name == serving.model or name in serving.names:
+                return pools.engine(serving)
+        known = ", ".join([one.name for one in now.services] + [s.model for s in layout()])
+        raise NotFound(
+            f"There is no service and no served model {name[:100]!r}. There are: "
+            f"{known or 'none'}.",
+            param="target",
+        )
+
+    return find
+
+
+class GatewayGround:
+    """`monotonic` is the clock that passages carry. `began` and `ended` hear of every lease, so
+    that what a sweep costs is booked on it (the GPU-busy meter)."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        find: Look,
+        activity: Activity,
+        inflight: InFlight,
+        monotonic: Callable[[], float],
+        since: float,
+    ) -> None:
+        self._name = name
+        self._find = find
+        self._activity = activity
+        self._inflight = inflight
+        self._monotonic = monotonic
+        self._since = since
+        self._upstream = find(name)
+
+    def upstream(self) -> Upstream:
+        self._upstream = found = self._find(self._name)
+        if found.health.health is Health.DOWN:
+            raise Unavailable(f"{self._name} is down: {found.health.reason}")
+        if not found.accepting:
+            raise Unavailable(f"{self._name} is about to be replaced by another model.")
+        return found
+
+    def _concerns(self, passage: Passage) -> bool:
+        upstream = self._upstream
+        if passage.upstream:
+            return passage.upstream == upstream.name
+        names = {upstream.name, self._name, *upstream.models}
+        return passage.kind == upstream.kind or not names.isdisjoint({passage.model, passage.asked})
+
+    def others(self) -> int:
+        return _count(self._activity.under_way(), self._concerns)
+
+    def idle_seconds(self) -> float:
+        """Counted from the start of the sweep's own wait when nobody was seen before."""
+        last = self._activity.last(self._concerns)
+        return self._monotonic() - (self._since if last is None else last)
+
+    def neighbours(self) -> int:
+        host = self._upstream.host
+        return _count(
+            self._activity.under_way(),
+            lambda one: one.host == host and one.upstream != self._upstream.name,
+        )
+
+    @contextmanager
+    def lease(self, request_id: str) -> Iterator[Lease]:
+        """Under the name that a drain of it waits for."""
+        with self._inflight.lease(self._upstream.name.split("@", 1)[0], request_id) as lease:
+            yield lease
+
+
+def _count(passages: Iterable[Passage], wanted: Callable[[Passage], bool]) -> int:
+    return sum(map(wanted, passages))
