@@ -4,7 +4,7 @@ Times are ISO 8601 text in UTC, so that they sort as text on every database. `re
 are JSON text whose shape belongs to the room that writes it. A change here needs a migration.
 """
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 metadata = MetaData(
     naming_convention={
@@ -47,4 +47,37 @@ facts = Table(
     Column("value", Text, nullable=False),
     Column("at", String(32), nullable=False),
     comment="Single values that must outlive a restart.",
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32)),
+    Column("last_used_at", String(32)),
+    Column("revoked_at", String(32)),
+    Column("record", Text, nullable=False),
+    comment="API keys: a digest of the secret, never the secret.",
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("key_id", String(40), primary_key=True),
+    Column("model", String(200), primary_key=True),
+    Column("route", String(100), primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("audio_seconds", Float, nullable=False),
+    Column("gpu_seconds", Float, nullable=False),
+    Column("bytes_in", BigInteger, nullable=False),
+    Column("bytes_out", BigInteger, nullable=False),
+    comment="What each key used of each model, by day in UTC.",
 )

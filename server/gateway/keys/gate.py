@@ -1,0 +1,160 @@
+"""The `Gatekeeper`: who a caller is by its key, whether it may, and what its answers cost it.
+
+Sync and from memory. A refusal tells a caller no more than that its key is not valid; why is in the
+log. A model that a key may not use does not exist for it.
+"""
+
+from collections.abc import Callable, Iterable
+
+from server.base.clock import Clock
+from server.base.errors import Forbidden, InvalidApiKey, ModelNotFound, RateLimited
+from server.base.logs import get_logger
+from server.gateway.keys import token
+from server.gateway.keys.guesses import Guesses
+from server.gateway.keys.model import Key
+from server.gateway.keys.service import Keys
+from server.gateway.limits.headers import headers_of
+from server.gateway.limits.limiter import Limiter, Moment
+from server.gateway.model import ANYONE, Caller, Operation, Passage, Route
+from server.gateway.wire import Header
+
+GATEWAY = "gateway"
+_KEPT = 1024
+
+
+class Gate:
+    """`require_key`: whether a request without one is refused. `canonical` gives the id of a model
+    by any of its names (and any other name as it is). `ended` is an `Observer`."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        limiter: Limiter,
+        clock: Clock,
+        *,
+        require_key: Callable[[], bool] = lambda: False,
+        canonical: Callable[[str], str] = lambda name: name,
+    ) -> None:
+        self._keys = keys
+        self._limiter = limiter
+        self._clock = clock
+        self._require_key = require_key
+        self._canonical = canonical
+        self._guesses = Guesses()
+        self._log = get_logger("keys")
+        # Making a caller costs more than everything else here: the same one is used again.
+        self._callers: dict[tuple[str | None, str], Caller] = {}
+        keys.changed.append(self._changed)
+
+    def identify(self, headers: Iterable[Header], address: str) -> Caller:
+        text = token.presented(headers)
+        if text is not None and token.is_ours(text):
+            key, why = self._keys.find(text)
+            if key is None:
+                raise self._refused(text, why, address)
+            self._keys.used(key)
+            return self._callers.get((key.id, address)) or self._caller(key, address)
+        if self._require_key():
+            if text is not None:
+                raise self._refused(text, "not one of ours", address)
+            raise InvalidApiKey(
+                "An API key is required here.",
+                advice="Send it as `Authorization: Bearer sk-spark-…`; "
+                "`spark-control keys create NAME` makes one.",
+            )
+        return self._callers.get((None, address)) or self._caller(None, address)
+
+    def allow(self, caller: Caller, operation: Operation, route: Route) -> None:
+        if GATEWAY not in caller.scopes:
+            raise Forbidden(
+                f"The key {caller.name!r} may not use the gateway.",
+                advice="Give it the scope `gateway`, or use another key.",
+            )
+        if caller.models and not self._may_use(caller, route):
+            raise unknown(route.asked or route.model)
+        if caller.key_id is not None:
+            at = Moment(self._clock.monotonic(), self._clock.now().timestamp())
+            error = self._limiter.check(caller.key_id, caller.name, operation, at)
+            if error is not None:
+                raise error
+
+    def sees(self, caller: Caller, names: Iterable[str]) -> bool:
+        """Whether something of these names may be listed to `caller`."""
+        return not caller.models or bool(self._allowed(caller) & {*map(self._canonical, names)})
+
+    def headers_for(self, caller: Caller) -> list[Header]:
+        """`x-ratelimit-*` for an answer to `caller`; none for one without limits."""
+        if caller.key_id is None:
+            return []
+        return headers_of(self._limiter.account(caller.key_id), self._clock.monotonic())
+
+    def ended(self, passage: Passage) -> None:
+        """Charge what the answer cost. One that was kept (cache) cost nothing."""
+        key_id = passage.caller.key_id
+        if key_id is not None and not passage.cached:
+            at = Moment(self._clock.monotonic(), self._clock.now().timestamp())
+            self._limiter.charge(key_id, passage.used, at)
+
+    # -- inside
+
+    def _may_use(self, caller: Caller, route: Route) -> bool:
+        names = {route.model, route.pool.partition(":")[2]}
+        if route.asked is not None:
+            names.add(route.asked)
+        return self.sees(caller, names)
+
+    def _allowed(self, caller: Caller) -> set[str]:
+        return {self._canonical(name) for name in caller.models}
+
+    def _refused(self, text: str, why: str, address: str) -> InvalidApiKey | RateLimited:
+        wait = self._guesses.failed(address, self._clock.monotonic())
+        if wait:
+            return RateLimited(
+                "Too many requests with an API key that is not valid came from this address.",
+                advice="Set the right key; requests that carry it are answered at once.",
+                retry_after=wait,
+            )
+        found = token.parsed(text)
+        self._log.warning(
+            "key refused", reason=why, key_id=found.id if found else None, address=address
+        )
+        return InvalidApiKey(
+            "This API key is not valid.",
+            advice="`spark-control keys list` shows the keys that are.",
+        )
+
+    def _caller(self, key: Key | None, address: str) -> Caller:
+        if len(self._callers) >= _KEPT:
+            self._callers.clear()
+        if key is None:
+            caller = Caller(ANYONE.name, address)
+        else:
+            draft = key.draft
+            caller = Caller(
+                name=draft.name,
+                address=address,
+                key_id=key.id,
+                priority=draft.priority,
+                max_in_flight=draft.max_in_flight,
+                models=frozenset(draft.models),
+                scopes=frozenset(draft.scopes),
+                swap=draft.swap,
+            )
+        self._callers[caller.key_id, address] = caller
+        return caller
+
+    def _changed(self, key: Key) -> None:
+        self._callers.clear()
+        if key.revoked_at is None:
+            self._limiter.set(key.id, key.draft.limits)
+        else:
+            self._limiter.forget(key.id)
+
+
+def unknown(name: str) -> ModelNotFound:
+    """Word for word the same for a model that does not exist and one that a key may not use."""
+    return ModelNotFound(
+        f"The model {name[:100]!r} does not exist.",
+        param="model",
+        advice="GET /v1/models lists what can be asked for.",
+    )

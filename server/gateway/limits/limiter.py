@@ -1,0 +1,134 @@
+"""Whether a key may send one more request, and what its answers have cost. Pure.
+
+A request is counted when it is let in. Tokens and audio are charged when an answer has told them,
+so the answer that goes over a limit is still given, and what follows waits until that is made up.
+"""
+
+from dataclasses import dataclass
+
+from server.base.errors import RateLimited
+from server.gateway.limits.model import Limits
+from server.gateway.limits.window import Bucket, Day, Window
+from server.gateway.model import Operation, Used
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """`monotonic` for minutes, `wall` (seconds since the epoch) for days."""
+
+    monotonic: float
+    wall: float
+
+
+class Account:
+    """The reckoning of one key."""
+
+    __slots__ = ("audio_day", "limits", "requests", "tokens", "tokens_day")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
+        self.requests = None if requests is None else Window(requests)
+        self.tokens = None if tokens is None else Bucket(tokens)
+        # Both sums are kept without a limit as well: one may be set in the middle of a day.
+        self.tokens_day = Day(_bound(limits.tokens_per_day))
+        self.audio_day = Day(_bound(limits.audio_seconds_per_day))
+
+    def change(self, limits: Limits) -> None:
+        """New limits; what was used today stays used."""
+        fresh = Account(limits)
+        if limits.requests_per_minute != self.limits.requests_per_minute:
+            self.requests = fresh.requests
+        if limits.tokens_per_minute != self.limits.tokens_per_minute:
+            self.tokens = fresh.tokens
+        self.tokens_day.limit = fresh.tokens_day.limit
+        self.audio_day.limit = fresh.audio_day.limit
+        self.limits = limits
+
+    def obstacle(self, operation: Operation, at: Moment) -> tuple[str, float] | None:
+        """What is used up, in words, and in how many seconds it is not."""
+        found: list[tuple[str, float]] = []
+        limits = self.limits
+        if self.requests is not None and (wait := self.requests.wait(at.monotonic)):
+            found.append((f"{limits.requests_per_minute} requests a minute", wait))
+        if _speaks(operation):
+            if wait := self.audio_day.wait(at.wall):
+                found.append((f"{limits.audio_seconds_per_day:g} seconds of audio a day", wait))
+        elif _thinks(operation):
+            if self.tokens is not None and (wait := self.tokens.wait(at.monotonic)):
+                found.append((f"{limits.tokens_per_minute} tokens a minute", wait))
+            if wait := self.tokens_day.wait(at.wall):
+                found.append((f"{limits.tokens_per_day} tokens a day", wait))
+        return max(found, key=lambda one: one[1], default=None)
+
+    def charge(self, tokens: float, audio: float, at: Moment) -> None:
+        if tokens:
+            self.tokens_day.take(at.wall, tokens)
+            if self.tokens is not None:
+                self.tokens.take(at.monotonic, tokens)
+        if audio:
+            self.audio_day.take(at.wall, audio)
+
+
+class Limiter:
+    """One `Account` for each key that has limits, by the id of the key."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, Account] = {}
+
+    def set(self, key_id: str, limits: Limits) -> None:
+        account = self._accounts.get(key_id)
+        if account is None:
+            self._accounts[key_id] = Account(limits)
+        elif account.limits != limits:
+            account.change(limits)
+
+    def forget(self, key_id: str) -> None:
+        self._accounts.pop(key_id, None)
+
+    def account(self, key_id: str) -> Account | None:
+        return self._accounts.get(key_id)
+
+    def check(self, key_id: str, name: str, operation: Operation, at: Moment) -> RateLimited | None:
+        """None: it may, and is counted. `name` is what the message calls the key."""
+        account = self._accounts.get(key_id)
+        if account is None or not account.limits:
+            return None
+        obstacle = account.obstacle(operation, at)
+        if obstacle is not None:
+            what, wait = obstacle
+            return RateLimited(
+                f"The key {name!r} has used up its {what}.",
+                advice="Retry-After has the seconds until there is more.",
+                retry_after=wait,
+            )
+        if account.requests is not None:
+            account.requests.take(at.monotonic)
+        return None
+
+    def charge(self, key_id: str, used: Used, at: Moment) -> None:
+        """What an answer has cost, once it is known."""
+        account = self._accounts.get(key_id)
+        if account is not None:
+            tokens = (used.prompt_tokens or 0) + (used.completion_tokens or 0)
+            account.charge(tokens, used.audio_seconds or 0.0, at)
+
+    def restore(self, key_id: str, tokens: float, audio: float, wall: float) -> None:
+        """What was used today before a restart."""
+        account = self._accounts.get(key_id)
+        if account is not None:
+            account.tokens_day.take(wall, tokens)
+            account.audio_day.take(wall, audio)
+
+
+def _bound(limit: float | None) -> float:
+    return float("inf") if limit is None else limit
+
+
+def _speaks(operation: Operation) -> bool:
+    return operation.path.startswith("/v1/audio/")
+
+
+def _thinks(operation: Operation) -> bool:
+    """Whether answers cost tokens. What is passed on under any path might."""
+    return operation.kinds != ("qdrant",)
