@@ -20,6 +20,7 @@ from server.base.errors import SparkError
 from server.base.logs import configure, get_logger
 from server.config.load import ConfigError
 from server.config.paths import DataDir
+from server.gateway.client.tunnel import MESSAGE_BYTES
 from server.store.sweep import sweep
 
 
@@ -82,7 +83,10 @@ async def _serve(app: App, host: str, port: int) -> int:
         port=port,
         loop="none",
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # audio does not get smaller, and others only wait for it
+        ws_ping_timeout=60.0,  # a client that is slowed down answers late
         lifespan="off",
         log_config=None,
         access_log=False,

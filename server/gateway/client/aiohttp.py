@@ -23,7 +23,7 @@ from server.gateway.client.sockets import open_socket
 from server.gateway.model import UpstreamRequest
 from server.gateway.wire import Header
 
-_AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 # vLLM's server closes an idle connection after 5 s; giving ours up first avoids most stale ones.
 _KEEP_ALIVE_SECONDS = 4.0
 # aiohttp warns about, and blocks on, plain bytes above this size; a file-like body is cut up.
@@ -32,7 +32,7 @@ _HEAD_BYTES = 64 * 1024
 _HEADERS = 256
 
 
-def _socket(address: AddrInfoType) -> socket.socket:
+def new_socket(address: AddrInfoType) -> socket.socket:
     return open_socket(address[0], address[1], address[2])
 
 
@@ -84,7 +84,7 @@ class _Response:
             async for chunk in self._inner.content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _translate(error, self._name, self._upload) from None
+            raise translate(error, self._name, self._upload) from None
 
     async def read(self, limit: int) -> bytes:
         parts: list[bytes] = []
@@ -127,19 +127,19 @@ class AiohttpUpstream:
             aiohttp.TCPConnector(
                 limit=0,
                 keepalive_timeout=_KEEP_ALIVE_SECONDS,
-                socket_factory=_socket,
+                socket_factory=new_socket,
                 ssl=self._tls,
             )
             if pooled
             else aiohttp.TCPConnector(
-                limit=0, force_close=True, socket_factory=_socket, ssl=self._tls
+                limit=0, force_close=True, socket_factory=new_socket, ssl=self._tls
             )
         )
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            skip_auto_headers=_AUTO_HEADERS,
+            skip_auto_headers=AUTO_HEADERS,
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=self._connect_seconds, sock_read=self._idle_seconds
             ),
@@ -167,9 +167,9 @@ class AiohttpUpstream:
                 or not context.get("reused")
                 or upload is not None
             ):
-                raise _translate(error, request.name, upload) from None
+                raise translate(error, request.name, upload) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _translate(error, request.name, upload) from None
+            raise translate(error, request.name, upload) from None
         else:
             return _answer(inner, request.name, upload, retried=False)
         if self._fresh is None:
@@ -177,7 +177,7 @@ class AiohttpUpstream:
         try:
             inner = await self._send(self._fresh, request, None, {})
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _translate(error, request.name, None) from None
+            raise translate(error, request.name, None) from None
         return _answer(inner, request.name, None, retried=True)
 
     async def _send(
@@ -225,7 +225,7 @@ def _answer(
     return _Response(inner, name, upload, retried=retried)
 
 
-def _translate(error: BaseException, name: str, upload: _Upload | None) -> SparkError:
+def translate(error: BaseException, name: str, upload: _Upload | None) -> SparkError:
     """Pure. Class names, addresses and texts of the transport stay here."""
     if upload is not None and upload.error is not None:
         return upload.error
