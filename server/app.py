@@ -24,7 +24,7 @@ from server.base.finding import Finding
 from server.base.ids import new_id
 from server.base.logs import get_logger
 from server.catalog.discovery import discover
-from server.catalog.model import Model
+from server.catalog.model import Catalog, Model
 from server.catalog.service import CatalogService
 from server.config.model import Host, Settings
 from server.config.paths import DataDir
@@ -37,7 +37,7 @@ from server.gateway.metrics import GatewayMetrics
 from server.gateway.model import UpstreamClient
 from server.gateway.router import ServingRouter
 from server.gateway.service import Gateway
-from server.launch.plan import build_spec
+from server.launch.plan import build_spec, groups
 from server.launch.service import Engines
 from server.ssh.hostkeys import HostKeys
 from server.ssh.identity import ensure_identity
@@ -195,13 +195,14 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         fleet=fleet,
         catalog=catalog.snapshot,
         engine=lambda: store.current.engine,
+        ports=lambda host: frozenset(s.port for s in store.current.services if s.host == host),
     )
     ground = LiveGround(
         engines=engines,
         look=look,
         fleet=fleet,
         settings=settings,
-        drain=lambda seconds: _drain(inflight, seconds),
+        drain=lambda seconds, models: _drain(inflight, seconds, models),
         http=http,
         clock=clock,
     )
@@ -215,6 +216,8 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         clock=clock,
         new_id=lambda now: new_id("swap", now),
         weight_bytes=look.weight_bytes,
+        groups=groups,
+        pinned=lambda: _pinned(catalog.snapshot()),
     )
     registry = CollectorRegistry()
     registry.register(FleetCollector(fleet, swaps, clock))
@@ -320,17 +323,22 @@ def _target(settings: Settings, name: str, user: str | None) -> Target:
     return Target(host.name, host.address, host.port, user or host.user)
 
 
-async def _drain(inflight: InFlight, seconds: float) -> int:
-    """Wait for what is in flight; what is left then is ended with a clear error."""
-    if await inflight.drained(seconds):
-        return 0
-    return inflight.end(Unavailable("The model is being replaced by another one.", retry_after=5))
+async def _drain(inflight: InFlight, seconds: float, models: Sequence[str]) -> int:
+    """Wait for what is in flight on these; what is left then is ended with a clear error."""
+    drained = await asyncio.gather(*(inflight.drained(seconds, model) for model in models))
+    error = Unavailable("The model is being replaced by another one.", retry_after=5)
+    left = [model for model, empty in zip(models, drained, strict=True) if not empty]
+    return sum(inflight.end(error, model) for model in left)
 
 
 async def _scan(pool: SshPool, store: SettingsStore, host: str) -> Sequence[Mapping[str, Any]]:
     engine = store.current.engine
     found = await discover(pool.shell(host), engine.model_roots, engine.hf_home)
     return [{**asdict(one), "source": {one.kind: one.ref}} for one in found]
+
+
+def _pinned(catalog: Catalog) -> frozenset[str]:
+    return frozenset(m.id for m in catalog.models.values() if m.pinned)
 
 
 def _under_way(swaps: SwapService) -> tuple[SwapRecord, ...]:

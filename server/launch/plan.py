@@ -85,6 +85,23 @@ def _nodes(model: Model, settings: Settings) -> tuple[Node, ...]:
     )
 
 
+def groups(model: Model, settings: Settings) -> tuple[tuple[Node, ...], ...]:
+    """The groups of hosts that may take `model`, the one of `build_spec` first. A model of one node
+    may go to any host that the entry names; else to the default host when there is one, else to any
+    labelled llm. One of several nodes has a single group."""
+    first = _nodes(model, settings)
+    if model.nodes > 1:
+        return (first,)
+    if model.hosts:
+        pool = [_named(name, settings) for name in model.hosts]
+    elif settings.engine.default_host is not None:
+        pool = []
+    else:
+        pool = [host for host in settings.hosts if "llm" in host.labels]
+    nodes = [(Node(host.name, host.address, host.cluster_address),) for host in pool]
+    return tuple(dict.fromkeys((first, *nodes)))
+
+
 def _named(name: str, settings: Settings) -> Host:
     host = settings.host(name)
     if host is None:

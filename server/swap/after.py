@@ -43,9 +43,9 @@ def after_death(
 
 
 def strays(
-    seen: Sequence[Engine], served: Engine | None, known_tags: frozenset[str]
+    seen: Sequence[Engine], served: frozenset[str], known_tags: frozenset[str]
 ) -> tuple[Engine, ...]:
-    """Running engines that this control plane started and that are not what is served.
+    """Running engines that this control plane started and that are none of what is `served` (tags).
 
     An engine whose tag we never wrote belongs to another control plane: it is not ours to stop
     unasked (a swap onto its host still names it in the preflight).
@@ -53,7 +53,5 @@ def strays(
     return tuple(
         engine
         for engine in seen
-        if engine.running
-        and not (served is not None and engine.tag == served.tag)
-        and engine.tag in known_tags
+        if engine.running and engine.tag not in served and engine.tag in known_tags
     )

@@ -15,7 +15,7 @@ from server.base.errors import InsufficientStorage, SparkError, Unavailable
 from server.base.logs import get_logger
 from server.base.redact import one_line, redact
 from server.launch.model import LaunchSpec, Progress
-from server.swap.estimate import ORDER, Position, estimate, expected, unloading
+from server.swap.estimate import ORDER, Position, beside, estimate, expected, unloading
 from server.swap.events import (
     IMMEDIATE,
     Admit,
@@ -34,21 +34,25 @@ from server.swap.events import (
     Event,
     Healthy,
     Hold,
+    Placement,
     Prove,
     Restore,
+    Retire,
     Serve,
     Start,
     Started,
     StepBegan,
     StopAll,
     Stopped,
+    Tell,
     Watch,
 )
 from server.swap.ground import EngineBrokeError, Ground, Listener
 from server.swap.ledger import Ledger
-from server.swap.machine import advance, stage_of
+from server.swap.machine import advance, back, stage_of
 from server.swap.model import SwapError, SwapRecord
 from server.swap.node import ROLLBACK, Node
+from server.swap.preflight import Standing
 from server.swap.showing import Showing
 from server.swap.timer import PHASE_OF_NODE, PhaseTimer
 
@@ -71,6 +75,8 @@ class Driver(Listener):
         showing: Showing,
         drain_seconds: float,
         weight_bytes: Callable[[SwapRecord], int | None],
+        place: Callable[[SwapRecord], Awaitable[Placement]],
+        standing: Callable[[Placement], Standing],
     ) -> None:
         self.record = record
         self.lines: deque[str] = deque(maxlen=LOG_LINES)
@@ -80,6 +86,8 @@ class Driver(Listener):
         self._showing = showing
         self._drain_seconds = drain_seconds
         self._weight_bytes = weight_bytes
+        self._place = place
+        self._standing = standing
         self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
         self._epoch = 0
         self._task: asyncio.Task[None] | None = None
@@ -174,8 +182,9 @@ class Driver(Listener):
         """How long the phases should take, of the model that is on its way now. The size of the
         weights counts as soon as preflight has seen it."""
         record = self.record
-        back = Node(record.node) in ROLLBACK
-        spec = record.previous.spec if back and record.previous else record.target
+        rolling = Node(record.node) in ROLLBACK
+        old = back(record) if rolling else None
+        spec = old.spec if old else record.target
         if spec is None:
             self._times = unloading()
             return
@@ -183,17 +192,20 @@ class Driver(Listener):
         if key not in self._learned:
             with suppress(SparkError):  # without them the bar is less sure, and that is all
                 self._learned[key] = await self._ledger.learned(key)
-        weights = None if back else self._weight_bytes(record)
-        self._times = expected(self._learned.get(key, {}), weights)
+        weights = None if rolling else self._weight_bytes(record)
+        times = expected(self._learned.get(key, {}), weights)
+        self._times = times if record.mode == "replace" else beside(times)
 
     def _at_once(self, effect: Effect) -> None:
         match effect:
-            case Hold():
-                self._showing.hold()
-            case Admit():
-                self._showing.admit()
-            case Serve(deployment):
-                self._showing.show(deployment)
+            case Hold(models):
+                self._showing.hold(models)
+            case Admit(models):
+                self._showing.admit(models)
+            case Serve(deployment, drop):
+                self._showing.show(deployment, drop=drop)
+            case Tell(message, advice):
+                self._showing.notice("warning", message, advice=advice)
             case _:
                 raise TypeError(f"{effect} is not immediate")
 
@@ -202,7 +214,8 @@ class Driver(Listener):
         while True:
             try:
                 if served is not None:
-                    await self._ledger.save_served(record, served.deployment, self._clock.now())
+                    layout = self._showing.after(served.deployment, served.drop)
+                    await self._ledger.save_served(record, layout, self._clock.now())
                 else:
                     await self._ledger.save(record)
             except (InsufficientStorage, Unavailable) as error:
@@ -240,48 +253,57 @@ class Driver(Listener):
         self._events.put_nowait((epoch, event))
 
     async def _perform(self, effect: Effect) -> Event:
-        ground, record = self._ground, self.record
-        handlers: dict[type, Callable[[], Awaitable[Event]]] = {
-            Check: self._check,
-            Drain: self._drain,
-            StopAll: self._stop_all,
-        }
-        if type(effect) in handlers:
-            return await handlers[type(effect)]()
+        ground, event = self._ground, await self._clear(effect)
+        if event is not None:
+            return event
         match effect:
+            case Check():
+                event = await self._check()
+            case Drain(models):
+                event = Drained(await ground.drain(self._drain_seconds, models))
             case Start(spec, tag):
-                return Started(await ground.start(spec, tag, self))
-            case Restore(previous, tag):
-                specs = [previous.spec] + ([record.target] if record.target else [])
-                await ground.stop_all(specs, keep_tag=tag, listener=self)
-                return Started(await ground.start(previous.spec, tag, self))
+                event = Started(await ground.start(spec, tag, self))
             case Watch(spec, engine):
                 await ground.watch(spec, engine, self)
-                return Healthy()
+                event = Healthy()
             case Prove(spec, engine):
-                return Answered((await ground.prove(spec, engine)).max_model_len)
-            case Discard(spec, tag):
-                await ground.discard(spec, tag, self)
-                return Discarded()
+                event = Answered((await ground.prove(spec, engine)).max_model_len)
             case _:
                 raise TypeError(f"{effect} is not carried out remotely")
+        return event
+
+    async def _clear(self, effect: Effect) -> Event | None:
+        """The effects that stop engines: what is of the layout stays (but what Retire names, which
+        is not of the layout any more)."""
+        ground, staying = self._ground, self._showing.tags
+        event: Event | None = None
+        match effect:
+            case StopAll():
+                await ground.stop_all(self._specs(), keep=staying, listener=self)
+                event = Stopped()
+            case Retire(evicted):
+                await ground.retire(evicted, self)
+                event = Stopped()
+            case Restore(previous, tag):
+                specs = [previous.spec]
+                if self.record.touched and self.record.target is not None:
+                    specs.append(self.record.target)
+                await ground.stop_all(specs, keep=staying | {tag}, listener=self)
+                event = Started(await ground.start(previous.spec, tag, self))
+            case Discard(spec, tag):
+                await ground.discard(spec, tag, keep=staying, listener=self)
+                event = Discarded()
+        return event
 
     async def _check(self) -> Event:
-        record = self.record
-        if record.target is None:
-            raise TypeError("an unload has no preflight")
-        findings = await self._ground.check(record.target, record.previous)
-        return Checked(tuple(finding.to_dict() for finding in findings))
+        placement = await self._place(self.record)
+        findings = await self._ground.check(placement.target, self._standing(placement))
+        return Checked(tuple(finding.to_dict() for finding in findings), placement)
 
-    async def _drain(self) -> Event:
-        return Drained(await self._ground.drain(self._drain_seconds))
-
-    async def _stop_all(self) -> Event:
+    def _specs(self) -> list[LaunchSpec]:
+        """Every place that this swap is to find empty."""
         specs = [self.record.target] if self.record.target else []
-        if self.record.previous:
-            specs.append(self.record.previous.spec)
-        await self._ground.stop_all(specs, keep_tag=None, listener=self)
-        return Stopped()
+        return [*specs, *(gone.spec for gone in self.record.evicted)]
 
     # ---- progress
 

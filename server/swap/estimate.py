@@ -22,6 +22,7 @@ ORDER: tuple[str, ...] = (
     "graphs",
     "server",
     "warming",
+    "retiring",
 )
 
 PRIORS: Mapping[str, float] = {
@@ -37,6 +38,7 @@ PRIORS: Mapping[str, float] = {
     "graphs": 15.0,
     "server": 3.0,
     "warming": 2.0,
+    "retiring": 0.0,  # the new model serves already
 }
 
 READ_BYTES_PER_SECOND = 1.2e9
@@ -70,6 +72,11 @@ def unloading() -> dict[str, float]:
     """Seconds per phase of an unload: it starts nothing."""
     ours = ("draining", "stopping")
     return {phase: prior if phase in ours else 0.0 for phase, prior in PRIORS.items()}
+
+
+def beside(times: Mapping[str, float]) -> dict[str, float]:
+    """Seconds per phase of a load that stops nothing before it."""
+    return {**times, "draining": 0.0, "stopping": 0.0}
 
 
 def _remaining(position: Position, planned: float) -> float:

@@ -5,17 +5,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.launch.model import Engine, LaunchSpec
-from server.swap.model import Deployment, SwapError
+from server.swap.model import Deployment, Mode, SwapError
 
 # ---- events: what happened -------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Its turn came. `previous` is what serves now; `already` when it is the very same spec."""
+    """Its turn came. `previous` is what serves now (the newest); `already` when it is the very same
+    spec. `evicted` is what an unload is to end."""
 
     previous: Deployment | None
     already: bool = False
+    evicted: tuple[Deployment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the target goes and who goes for it: what `swap.placing` decided."""
+
+    target: LaunchSpec
+    evicted: tuple[Deployment, ...] = ()
+    mode: Mode = "replace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,7 @@ class Checked:
     """Preflight looked; each finding is `Finding.to_dict()`."""
 
     findings: tuple[Mapping[str, Any], ...]
+    placement: Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,7 @@ class Drained:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Every engine of ours on the hosts is gone and its memory is back."""
+    """Every engine that was to go is gone and its memory is back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +121,27 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Preflight. Answers Checked or Broke."""
+    """Decide where it goes, and preflight there. Answers Checked or Broke."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Stop admitting, wait for requests in flight. Answers Drained."""
+    """Wait for the requests in flight on these models. Answers Drained."""
+
+    models: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class StopAll:
-    """Stop every engine of ours on the hosts of both specs, await the memory. Answers Stopped."""
+    """Stop every engine of ours on the hosts of the target and of the evicted, but those of the
+    layout that stay; await the memory. Answers Stopped or Broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Stop these engines and nothing else. Answers Stopped or Broke."""
+
+    evicted: tuple[Deployment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +154,8 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Adopt the engine that bears `tag` if it runs; else clear the hosts and start the spec again.
+    """Adopt the engine that bears `tag` if it runs; else clear its hosts of all but what stays, and
+    start the spec again.
 
     The original engine is never adopted here: it may be dying of a stop that we sent.
     """
@@ -159,7 +182,8 @@ class Prove:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Remove every engine of ours that bears `tag`. Answers Discarded or Broke."""
+    """Remove what was started of `spec`, and nothing of the layout that stays. Answers Discarded
+    or Broke."""
 
     spec: LaunchSpec
     tag: str
@@ -167,20 +191,47 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """At once: this is served now (None: nothing is), and saved as such with the record."""
+    """At once: `drop` is not served any more, `deployment` is; saved as such with the record."""
 
-    deployment: Deployment | None
+    deployment: Deployment | None = None
+    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """At once: the gateway admits nothing to the old engine any more."""
+    """At once: the gateway admits nothing to these any more."""
+
+    models: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """At once: the old engine was not touched; the gateway admits to it again."""
+    """At once: these were not touched; the gateway admits to them again."""
+
+    models: tuple[str, ...]
 
 
-Effect = Check | Drain | StopAll | Start | Restore | Watch | Prove | Discard | Serve | Hold | Admit
-IMMEDIATE = (Serve, Hold, Admit)
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """At once: a notice for people, of what went wrong without failing the swap."""
+
+    message: str
+    advice: str = ""
+
+
+Effect = (
+    Check
+    | Drain
+    | StopAll
+    | Retire
+    | Start
+    | Restore
+    | Watch
+    | Prove
+    | Discard
+    | Serve
+    | Hold
+    | Admit
+    | Tell
+)
+IMMEDIATE = (Serve, Hold, Admit, Tell)

@@ -4,7 +4,7 @@ The driver knows only this protocol; `swap.live` carries it out on real hosts, t
 call is idempotent by the swap's tag, may be cancelled at any await, and raises `SparkError`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,8 @@ from server.base.finding import Finding
 from server.base.health import Verdict
 from server.launch.model import Engine, LaunchSpec, PlannedCommand, Progress
 from server.swap.model import Deployment, SwapError
+from server.swap.placing import Room
+from server.swap.preflight import Standing
 from server.swap.resume import Facts
 
 
@@ -45,19 +47,28 @@ class EngineBrokeError(SparkError):
 
 
 class Ground(Protocol):
-    async def check(self, spec: LaunchSpec, previous: Deployment | None) -> list[Finding]:
-        """Preflight: touches nothing. `previous` will be gone by then (its memory, its port)."""
+    async def rooms(self, hosts: Sequence[str], layout: Sequence[Deployment]) -> Mapping[str, Room]:
+        """Memory of each host and what the layout holds of it; what is not told is None there."""
         ...
 
-    async def drain(self, seconds: float) -> int:
-        """Wait for requests in flight; returns how many were left when the time was over."""
+    async def check(self, spec: LaunchSpec, standing: Standing) -> list[Finding]:
+        """Preflight: touches nothing. What does not stay will be gone by then (memory, port)."""
+        ...
+
+    async def drain(self, seconds: float, models: Sequence[str]) -> int:
+        """Wait for requests in flight on these models; returns how many were left when the time
+        was over."""
         ...
 
     async def stop_all(
-        self, specs: Sequence[LaunchSpec], *, keep_tag: str | None, listener: Listener
+        self, specs: Sequence[LaunchSpec], *, keep: Collection[str], listener: Listener
     ) -> None:
-        """Stop every engine of ours on the hosts of `specs` but the one tagged `keep_tag`; return
+        """Stop every engine of ours on the hosts of `specs` but those tagged as in `keep`; return
         when all are gone and their memory is back (or the memory wait is over, which is noted)."""
+        ...
+
+    async def retire(self, deployments: Sequence[Deployment], listener: Listener) -> None:
+        """Stop these engines on all their hosts and nothing else; return when they are gone."""
         ...
 
     async def start(self, spec: LaunchSpec, tag: str, listener: Listener) -> Engine: ...
@@ -68,7 +79,11 @@ class Ground(Protocol):
 
     async def prove(self, spec: LaunchSpec, engine: Engine) -> Proof: ...
 
-    async def discard(self, spec: LaunchSpec, tag: str, listener: Listener) -> None: ...
+    async def discard(
+        self, spec: LaunchSpec, tag: str, *, keep: Collection[str], listener: Listener
+    ) -> None:
+        """Remove what was started of `spec` under `tag`; what bears a tag of `keep` stays."""
+        ...
 
     async def remove(self, engine: Engine) -> None:
         """Remove this very engine and nothing else."""

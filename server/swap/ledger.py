@@ -6,7 +6,7 @@ a state. Errors are those of `store.database`: a full or read-only disk is told 
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, select
@@ -34,14 +34,14 @@ class Ledger:
                 await self._put(connection, record)
 
     async def save_served(
-        self, record: SwapRecord | None, served: Deployment | None, now: datetime
+        self, record: SwapRecord | None, layout: Sequence[Deployment], now: datetime
     ) -> None:
-        """The record (when there is one) and what is served, or neither."""
+        """The record (when there is one) and all that is served, or neither."""
         async with self._database.begin() as connection:
             if record is not None:
                 await self._put(connection, record)
             await connection.execute(delete(facts).where(facts.c.name == SERVED))
-            value = json.dumps(served.to_dict() if served else None)
+            value = json.dumps([served.to_dict() for served in layout])
             await connection.execute(facts.insert().values(name=SERVED, value=value, at=iso(now)))
 
     async def _put(self, connection: AsyncConnection, record: SwapRecord) -> None:
@@ -59,12 +59,14 @@ class Ledger:
         if updated.rowcount == 0:
             await connection.execute(swaps.insert().values(**row))
 
-    async def served(self) -> Deployment | None:
+    async def served(self) -> tuple[Deployment, ...]:
+        """Oldest first. Before there was a layout, the fact was one deployment or null."""
         async with self._database.begin() as connection:
             query = select(facts.c.value).where(facts.c.name == SERVED)
             value = (await connection.execute(query)).scalar_one_or_none()
         body = json.loads(value) if value else None
-        return Deployment.from_dict(body) if body else None
+        found = body if isinstance(body, list) else [body] if body else []
+        return tuple(Deployment.from_dict(one) for one in found)
 
     async def get(self, swap_id: str) -> SwapRecord | None:
         async with self._database.begin() as connection:
@@ -130,3 +132,15 @@ class Ledger:
         for phase, seconds in rows:
             times[phase].append(seconds)
         return dict(times)
+
+    async def all_learned(self) -> dict[str, dict[str, list[float]]]:
+        """`learned` of every key."""
+        async with self._database.begin() as connection:
+            query = select(phase_times.c.key, phase_times.c.phase, phase_times.c.seconds).order_by(
+                phase_times.c.id
+            )
+            rows = (await connection.execute(query)).all()
+        found: dict[str, dict[str, list[float]]] = {}
+        for key, phase, seconds in rows:
+            found.setdefault(key, {}).setdefault(phase, []).append(seconds)
+        return found

@@ -5,9 +5,9 @@ about what comes next.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -23,13 +23,16 @@ from server.config.model import Settings
 from server.fleet.service import Fleet
 from server.launch.model import Engine, LaunchFailed, LaunchSpec, PlannedCommand
 from server.launch.observe import HostMemory
+from server.launch.place import share
 from server.launch.service import Engines
 from server.launch.signatures import diagnose, excerpt
 from server.ssh.model import Stream
 from server.swap.ground import EngineBrokeError, Listener, Proof
 from server.swap.load import Load
-from server.swap.look import Look, held_bytes, other_containers
+from server.swap.look import Look, going, held_bytes
 from server.swap.model import Deployment, SwapError
+from server.swap.placing import Room
+from server.swap.preflight import Standing
 from server.swap.proof import first_token
 from server.swap.resume import Facts
 
@@ -52,19 +55,17 @@ class _Held:
 _Place = tuple[str, str, bool]
 
 
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """A host before a stop: the tags that stay, by their place, and what must come back."""
+
+    kept: Mapping[_Place, str] = field(default_factory=dict)
+    held: tuple[_Held, ...] = ()
+
+
 def _place(host: str, what: LaunchSpec | Engine) -> _Place:
     """What a stop goes by: the host, the name, and whether it is no container."""
     return host, what.container, what.launcher == "bare"
-
-
-def _share(spec: LaunchSpec) -> float:
-    """Of the machine's memory: what the engine is told, else vLLM's own default."""
-    words = zip(spec.argv, spec.argv[1:], strict=False)
-    told = next((value for flag, value in words if flag == "--gpu-memory-utilization"), "")
-    try:
-        return float(told)
-    except ValueError:
-        return 0.9
 
 
 def _distinct(specs: Sequence[LaunchSpec]) -> list[LaunchSpec]:
@@ -83,7 +84,7 @@ class LiveGround:
         look: Look,
         fleet: Fleet,
         settings: Callable[[], Settings],
-        drain: Callable[[float], Awaitable[int]],
+        drain: Callable[[float, Sequence[str]], Awaitable[int]],
         http: httpx.AsyncClient,
         clock: Clock,
     ) -> None:
@@ -171,32 +172,46 @@ class LiveGround:
             return False
         return answer.status_code == 200
 
-    async def check(self, spec: LaunchSpec, previous: Deployment | None) -> list[Finding]:
-        return await self._look.check(spec, previous)
+    async def rooms(self, hosts: Sequence[str], layout: Sequence[Deployment]) -> Mapping[str, Room]:
+        return await self._look.rooms(hosts, layout)
+
+    async def check(self, spec: LaunchSpec, standing: Standing) -> list[Finding]:
+        return await self._look.check(spec, standing)
 
     # ---- stopping
 
-    async def drain(self, seconds: float) -> int:
-        return await self._drain(seconds)
+    async def drain(self, seconds: float, models: Sequence[str]) -> int:
+        return await self._drain(seconds, models)
+
+    async def retire(self, deployments: Sequence[Deployment], listener: Listener) -> None:
+        """Their places are theirs alone, so whatever of ours is there goes."""
+        for deployment in deployments:
+            await self._engines.stop(
+                deployment.spec, grace=self.patience().stop_seconds, on_step=listener.step
+            )
 
     async def stop_all(
-        self, specs: Sequence[LaunchSpec], *, keep_tag: str | None, listener: Listener
+        self, specs: Sequence[LaunchSpec], *, keep: Collection[str], listener: Listener
     ) -> None:
         hosts = tuple(dict.fromkeys(node.host for spec in specs for node in spec.nodes))
         reached = frozenset(_place(node.host, spec) for spec in specs for node in spec.nodes)
-        held = await asyncio.gather(*(self._held(host, reached, keep_tag) for host in hosts))
+        looks = await asyncio.gather(*(self._held(host, reached, keep) for host in hosts))
+        kept = {place: tag for look in looks for place, tag in look.kept.items()}
         for spec in _distinct(specs):
             await self._engines.stop(
                 spec,
                 grace=self.patience().stop_seconds,
-                keep_tag=keep_tag,
+                keep_tag=next(
+                    (tag for n in spec.nodes if (tag := kept.get(_place(n.host, spec)))), None
+                ),
                 on_step=listener.step,
             )
-        await asyncio.gather(*(self._await_memory(one, listener) for one in held if one))
+        held = (one for look in looks for one in look.held)
+        await asyncio.gather(*(self._await_memory(one, listener) for one in held))
 
     async def _held(
-        self, host: str, reached: Collection[_Place], keep_tag: str | None
-    ) -> "_Held | None":
+        self, host: str, reached: Collection[_Place], keep: Collection[str]
+    ) -> "_Before":
         """What the engines that are about to go hold there. An engine that the stop of the specs
         does not reach (older settings named it otherwise) is stopped here. A host that does not say
         is left to the stop itself, so that the other hosts are not spared by it."""
@@ -205,20 +220,23 @@ class LiveGround:
                 self._engines.observe(host, self.patience()), self._memory(host)
             )
         except SparkError:
-            return None
-        doomed = [engine for engine in seen if engine.running and engine.tag != keep_tag]
+            return _Before()
+        running = [engine for engine in seen if engine.running]
+        staying = [engine for engine in running if engine.tag in keep]
+        kept = {_place(host, engine): engine.tag for engine in staying}
+        doomed = [engine for engine in running if engine.tag not in keep]
         if not doomed:
-            return None
-        others = other_containers(self._fleet, host, doomed)
-        mine = memory.held_outside(others) if memory else ()
+            return _Before(kept)
+        mine = going(memory, self._fleet, host, doomed, staying)
         held = held_bytes(mine)
         for engine in doomed:
             if _place(host, engine) not in reached:
                 await self._engines.stop(engine, grace=self.patience().stop_seconds)
         if memory is None or memory.available is None or not held:
-            return None
+            return _Before(kept)
         gone = tuple(hold.pid for hold in mine)
-        return _Held(host, memory.available + int(MEMORY_SHARE * held), gone)
+        need = memory.available + int(MEMORY_SHARE * held)
+        return _Before(kept, (_Held(host, need, gone),))
 
     async def _memory(self, host: str) -> HostMemory | None:
         """None when it is not told: nothing is known of memory, but much of the engines."""
@@ -237,11 +255,13 @@ class LiveGround:
                 f"available {wait:.0f} s after the stop; going on"
             )
 
-    async def discard(self, spec: LaunchSpec, tag: str, listener: Listener) -> None:
+    async def discard(
+        self, spec: LaunchSpec, tag: str, *, keep: Collection[str], listener: Listener
+    ) -> None:
         """Everything of ours under the name goes, and a start still on its way is defeated: at this
-        point of a swap nothing else of ours is meant to run on these hosts. Its memory is waited
-        for as well: the previous model is about to take it."""
-        await self.stop_all([spec], keep_tag=None, listener=listener)
+        point of a swap nothing of ours but the layout is meant to run on these hosts. Its memory is
+        waited for as well: the previous model is about to take it."""
+        await self.stop_all([spec], keep=keep, listener=listener)
         await asyncio.gather(*(self._await_room(spec, node.host) for node in spec.nodes))
 
     async def _await_room(self, spec: LaunchSpec, host: str) -> None:
@@ -249,7 +269,7 @@ class LiveGround:
         memory that such engines take, or until no more of it comes back."""
         sample = self._fleet.latest(host)
         total = sample.memory.total if sample else None
-        need = 1 << 50 if total is None else int(_share(spec) * total)
+        need = 1 << 50 if total is None else int(share(spec) * total)
         wait = self.patience().memory_wait_seconds
         with suppress(SparkError):  # the start that follows says what is wrong
             await self._engines.await_memory(host, need, (), wait, steady=STEADY_SECONDS)

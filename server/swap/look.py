@@ -5,7 +5,7 @@ Owns the remote questions and what they are put together to; what follows from t
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from server.base.errors import HostKeyChanged, HostUnreachable, SparkError
 from server.base.finding import Finding
@@ -19,7 +19,8 @@ from server.launch.observe import GpuHold, HostMemory
 from server.launch.service import Engines
 from server.ssh.model import Shells
 from server.swap.model import Deployment
-from server.swap.preflight import HostFacts, findings
+from server.swap.placing import Room
+from server.swap.preflight import HostFacts, Standing, findings
 
 
 def held_bytes(holds: Sequence[GpuHold]) -> int:
@@ -35,8 +36,28 @@ def other_containers(fleet: Fleet, host: str, ours: Sequence[Engine]) -> tuple[s
     return tuple(c.id for c in containers or () if c.id not in mine)
 
 
+def going(
+    memory: HostMemory | None,
+    fleet: Fleet,
+    host: str,
+    doomed: Sequence[Engine],
+    staying: Sequence[Engine],
+) -> tuple[GpuHold, ...]:
+    """The GPU processes of engines that will be gone. A bare engine's are not told apart from any
+    other by their container: where one stays, only what a container names counts as going."""
+    if memory is None:
+        return ()
+    if any(engine.launcher == "bare" for engine in staying):
+        idents = [engine.ident for engine in doomed if engine.launcher != "bare"]
+        held = memory.holds or ()
+        return tuple(h for h in held if any(ident in h.cgroup for ident in idents))
+    others = other_containers(fleet, host, doomed)
+    return memory.held_outside((*others, *(engine.ident for engine in staying)))
+
+
 class Look:
-    """One per app. `engine` answers the engine settings of the moment."""
+    """One per app. `engine` answers the engine settings of the moment, `ports` the ports of the
+    services that are configured on a host."""
 
     def __init__(
         self,
@@ -46,27 +67,53 @@ class Look:
         fleet: Fleet,
         catalog: Callable[[], Catalog],
         engine: Callable[[], EngineSettings],
+        ports: Callable[[str], frozenset[int]] = lambda _host: frozenset(),
     ) -> None:
         self._engines = engines
         self._shells = shells
         self._fleet = fleet
         self._catalog = catalog
         self._engine = engine
+        self._ports = ports
         self._weights: dict[str, int] = {}
 
     def weight_bytes(self, spec: LaunchSpec) -> int | None:
         """The size of the weights as the last preflight saw it: the prior of a first load."""
         return self._weights.get(spec.source)
 
-    async def check(self, spec: LaunchSpec, previous: Deployment | None) -> list[Finding]:
+    async def rooms(self, hosts: Sequence[str], layout: Sequence[Deployment]) -> Mapping[str, Room]:
+        found = await asyncio.gather(*(self._room(host, layout) for host in hosts))
+        return dict(zip(hosts, found, strict=True))
+
+    async def _room(self, host: str, layout: Sequence[Deployment]) -> Room:
+        """Unknown where the host does not say everything: half an answer could hide an engine."""
+        try:
+            engines, memory = await asyncio.gather(
+                self._engines.observe(host, self._engine()), self._engines.memory(host)
+            )
+        except SparkError:
+            return Room()
+        sample = self._fleet.latest(host)
+        total = sample.memory.total if sample else None
+        layout_tags = {deployment.engine.tag: deployment.spec.model for deployment in layout}
+        running = [engine for engine in engines if engine.running]
+        held: dict[str, int] = {}
+        for engine in running:
+            mine = [h for h in memory.holds or () if engine.ident in h.cgroup]
+            if engine.tag in layout_tags and held_bytes(mine):
+                held[layout_tags[engine.tag]] = held_bytes(mine)
+        left_over = [engine.container for engine in running if engine.tag not in layout_tags]
+        return Room(total, memory.available, held, frozenset(left_over), self._ports(host))
+
+    async def check(self, spec: LaunchSpec, standing: Standing) -> list[Finding]:
         model = self._catalog().find(spec.model)
         looks = asyncio.gather(*(self._facts(spec, model, node.host) for node in spec.nodes))
         memories = asyncio.gather(*(self._memory(node.host) for node in spec.nodes))
         launch, facts, memory = await asyncio.gather(self._engines.check(spec), looks, memories)
-        available = [self._available(*pair) for pair in zip(facts, memory, strict=True)]
-        served = previous.engine if previous else None
+        pairs = zip(facts, memory, strict=True)
+        available = [self._available(*pair, standing) for pair in pairs]
         fitting = self._fit(spec, model, facts, available)
-        return findings(spec, facts, launch, fitting, served)
+        return findings(spec, facts, launch, fitting, standing)
 
     def _fit(
         self,
@@ -138,12 +185,18 @@ class Look:
         except SparkError:
             return None
 
-    def _available(self, facts: HostFacts, memory: HostMemory | None) -> int | None:
-        """What will be free there once every engine of ours is gone, asked of the host itself: the
-        samples list GPU processes at a slow beat, and may not know the newest engine yet."""
+    def _available(
+        self, facts: HostFacts, memory: HostMemory | None, standing: Standing
+    ) -> int | None:
+        """What will be free there once every engine is gone that goes, asked of the host itself:
+        the samples list GPU processes at a slow beat, and may not know the newest engine yet."""
         if memory is None or not facts.reachable or facts.trouble:
             return None
-        if memory.available is None or not any(engine.running for engine in facts.engines):
+        running = [engine for engine in facts.engines if engine.running]
+        doomed = [engine for engine in running if standing.gone(engine)]
+        if memory.available is None or not doomed:
             return memory.available
-        others = other_containers(self._fleet, facts.host, facts.engines)
-        return memory.available + held_bytes(memory.held_outside(others))
+        staying = [engine for engine in running if engine not in doomed]
+        return memory.available + held_bytes(
+            going(memory, self._fleet, facts.host, doomed, staying)
+        )

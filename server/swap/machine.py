@@ -8,22 +8,30 @@ a crash the effect of the saved node can simply be carried out again, once `swap
 
                ┌────────── already served, not forced ──────────► CONFIRMING ─► SERVING
     QUEUED ─► PREFLIGHT ─► DRAINING ─► STOPPING ─► STARTING ─► LOADING ─► WARMING ─► SERVING
-                  │        (unload: ─► UNLOADED)        └────────┬┴──────────┘
-                  │ refused                                      │ broke or cancelled
-                  ▼                                              ▼
+                  │ └─── beside, overlap ────────────►┘        │         │  │ overlap ▲
+                  │        (unload: ─► UNLOADED)     └─────────┴────┬────┘  ▼         │
+                  │                                                 │  RELIEVING ─► RETIRING
+                  │ refused                                         │ broke or cancelled
+                  ▼                                                 ▼
               RB_WARMING ◄─ RB_LOADING ◄─ RB_STARTING ◄─── RB_STOPPING (the failed engine goes)
-                  │                                              │ nothing to restore
-                  ▼                                              ▼
-      ROLLED_BACK or CANCELLED                          FAILED or CANCELLED
-      (the previous model answered)               (nothing is served, and we say so)
+                  │   └── the next ──► ▲                            │ nothing to restore
+                  ▼                                                 ▼
+      ROLLED_BACK or CANCELLED                             FAILED or CANCELLED
+      (what served before answered)              (nothing came back, and we say so)
 
-Invariants. (1) The previous engine is not touched before STOPPING: a refusal or a cancel up to then
-leaves it serving; a refusal proves that with an answer before it says `rolled_back`. (2) A new
-engine is started only after every engine of ours on its hosts is gone. (3) From STOPPING on, every
-path ends in an engine that answered, or in FAILED/CANCELLED with nothing of ours running.
-(4) `percent` never goes back, except that rolling back, and a load
-after an engine that was found mute, start their own count. (5) An event that the
-table has no row for is stale and changes nothing.
+Several models may be served at once: the layout. Preflight answers with a placement: where the new
+engine goes, who is evicted for it, and how. `replace`: they go first. `beside`: nobody goes.
+`overlap`: they go when the new one has answered, so that the traffic moves without a gap.
+
+Invariants. (1) No evicted engine is touched before STOPPING or RETIRING: a refusal, a cancel or a
+failure up to then leaves it serving, and that is proven with an answer before it is said. (2) A new
+engine is started only in a place (hosts, name, port) where nothing of ours is; in `replace`, after
+every engine of ours on its hosts that does not stay is gone. (3) From STOPPING on, every path
+ends in an engine that answered, or in FAILED/CANCELLED with nothing of this swap running. What
+stays in the layout is never stopped by any path. (4) `percent` never goes back, except that rolling
+back, and a load after an engine that was found mute, start their own count. (5) An event that the
+table has no row for is stale and changes nothing. (6) From RELIEVING on the new engine serves: it
+is too late to cancel, and an old engine that will not go is told, not a failure.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,17 +60,20 @@ from server.swap.events import (
     Hold,
     Prove,
     Restore,
+    Retire,
     Serve,
     Start,
     Started,
     StepBegan,
     StopAll,
     Stopped,
+    Tell,
     Watch,
 )
 from server.swap.model import Deployment, StepRecord, SwapError, SwapRecord
 from server.swap.node import (
     FINAL_NODES,
+    RELIEF,
     ROLLBACK,
     STAGE_OF,
     STATE_OF,
@@ -88,11 +99,20 @@ def _close_steps(record: SwapRecord, result: str, now: datetime) -> tuple[StepRe
     )
 
 
+def back(record: SwapRecord) -> Deployment | None:
+    """What the rollback is proving or restoring now."""
+    return record.comebacks[record.restored] if record.restored < len(record.comebacks) else None
+
+
 def _host(record: SwapRecord, node: Node) -> str | None:
-    if node in ROLLBACK and node is not Node.RB_STOPPING and record.previous:
-        return record.previous.spec.head.host
-    if node is Node.STOPPING and record.previous:
-        return record.previous.spec.head.host
+    if node in ROLLBACK and node is not Node.RB_STOPPING:
+        old = back(record)
+    elif node in {Node.STOPPING, Node.DRAINING, *RELIEF} and record.evicted:
+        old = record.evicted[0]
+    else:
+        old = None
+    if old is not None:
+        return old.spec.head.host
     return record.target.head.host if record.target else None
 
 
@@ -119,7 +139,7 @@ def enter(record: SwapRecord, node: Node, now: datetime, *, result: str = "done"
 def stage_of(record: SwapRecord) -> str:
     """What the node of `record` does, for people, when nothing more exact is known."""
     node = Node(record.node)
-    if node is Node.STOPPING and record.previous is None:
+    if node is Node.STOPPING and not record.evicted:
         return "making sure that nothing else runs"
     return STAGE_OF[node]
 
@@ -127,17 +147,25 @@ def stage_of(record: SwapRecord) -> str:
 def _admitted(record: SwapRecord, event: Admitted, now: datetime) -> Outcome:
     record = record.with_(previous=event.previous, started_at=now)
     if record.target is None:
-        if event.previous is None:
-            return enter(record, Node.STOPPING, now), (StopAll(),)
-        return enter(record, Node.DRAINING, now), (Hold(), Drain())
+        return _make_way(record.with_(evicted=event.evicted), now)
     if event.already and event.previous is not None and not record.force:
         record = enter(record.with_(engine=event.previous.engine), Node.CONFIRMING, now)
         return record, (Prove(event.previous.spec, event.previous.engine),)
     return enter(record, Node.PREFLIGHT, now), (Check(),)
 
 
+def _make_way(record: SwapRecord, now: datetime) -> Outcome:
+    if not record.evicted:
+        return enter(record, Node.STOPPING, now), (StopAll(),)
+    models = record.evicted_models
+    return enter(record, Node.DRAINING, now), (Hold(models), Drain(models))
+
+
 def _checked(record: SwapRecord, event: Checked, now: datetime) -> Outcome:
-    record = record.with_(findings=event.findings)
+    where = event.placement
+    record = record.with_(
+        findings=event.findings, target=where.target, evicted=where.evicted, mode=where.mode
+    )
     errors = [f for f in event.findings if f["severity"] == Severity.ERROR.value]
     if record.force:
         errors = [f for f in errors if f["code"] == OUTSIDE]
@@ -153,27 +181,32 @@ def _checked(record: SwapRecord, event: Checked, now: datetime) -> Outcome:
             ),
             now,
         )
-    if record.previous is None:
-        return enter(record, Node.STOPPING, now), (StopAll(),)
-    return enter(record, Node.DRAINING, now), (Hold(), Drain())
+    if record.mode == "replace":
+        return _make_way(record, now)
+    return enter(record, Node.STARTING, now), (Start(record_target(record), record.id),)
 
 
 def _refused(record: SwapRecord, error: SwapError, now: datetime) -> Outcome:
-    """Nothing was touched. With a previous model, prove that it still answers before saying so."""
-    record = record.with_(error=error)
-    if record.previous is None:
-        return enter(record, Node.FAILED, now, result="failed"), (Serve(None),)
-    record = enter(
-        record.with_(engine=record.previous.engine), Node.RB_WARMING, now, result="failed"
-    )
-    return record, (Admit(), Prove(record_previous(record).spec, record_previous(record).engine))
+    """Nothing was touched. With something served, prove that it still answers before saying so."""
+    record = record.with_(error=error, touched=False)
+    if not record.comebacks:
+        return enter(record, Node.FAILED, now, result="failed"), (Serve(),)
+    return _prove_untouched(record, now)
 
 
-def record_previous(record: SwapRecord) -> Deployment:
-    """The previous deployment of a record that is known to have one."""
-    if record.previous is None:
-        raise ValueError(f"swap {record.id} has no previous deployment")
-    return record.previous
+def _prove_untouched(record: SwapRecord, now: datetime) -> Outcome:
+    first = record.comebacks[0]
+    record = record.with_(engine=first.engine, restored=0)
+    record = enter(record, Node.RB_WARMING, now, result="failed")
+    return record, (Admit(record.evicted_models), Prove(first.spec, first.engine))
+
+
+def record_back(record: SwapRecord) -> Deployment:
+    """What the rollback of a record that has something to go back to is at."""
+    found = back(record)
+    if found is None:
+        raise ValueError(f"swap {record.id} has nothing to go back to")
+    return found
 
 
 def record_target(record: SwapRecord) -> LaunchSpec:
@@ -193,17 +226,20 @@ def _confirming_broke(record: SwapRecord, _event: Broke, now: datetime) -> Outco
 
 
 def _confirmed(record: SwapRecord, event: Answered, now: datetime) -> Outcome:
-    deployment = replace(record_previous(record), proven_at=now, max_model_len=event.max_model_len)
+    if record.previous is None:
+        raise ValueError(f"swap {record.id} confirms nothing")
+    deployment = replace(record.previous, proven_at=now, max_model_len=event.max_model_len)
     return enter(record, Node.SERVING, now), (Serve(deployment),)
 
 
 def _drained(record: SwapRecord, _event: Drained, now: datetime) -> Outcome:
-    return enter(record, Node.STOPPING, now), (Serve(None), StopAll())
+    record = enter(record.with_(touched=True), Node.STOPPING, now)
+    return record, (Serve(drop=record.evicted_models), StopAll())
 
 
 def _stopped(record: SwapRecord, _event: Stopped, now: datetime) -> Outcome:
     if record.target is None:
-        return enter(record, Node.UNLOADED, now), (Serve(None),)
+        return enter(record, Node.UNLOADED, now), (Serve(drop=record.evicted_models),)
     return enter(record, Node.STARTING, now), (Start(record.target, record.id),)
 
 
@@ -223,54 +259,83 @@ def _answered(record: SwapRecord, event: Answered, now: datetime) -> Outcome:
     if record.engine is None:
         raise ValueError(f"swap {record.id} answered without an engine")
     deployment = Deployment(record_target(record), record.engine, now, event.max_model_len)
+    if record.mode == "overlap" and record.evicted:
+        models = record.evicted_models
+        record = enter(record, Node.RELIEVING, now)
+        return record, (Serve(deployment), Hold(models), Drain(models))
     return enter(record, Node.SERVING, now), (Serve(deployment),)
+
+
+def _relieved(record: SwapRecord, event: Drained | Broke, now: datetime) -> Outcome:
+    result = "failed" if isinstance(event, Broke) else "done"
+    record = enter(record.with_(touched=True), Node.RETIRING, now, result=result)
+    return record, (Serve(drop=record.evicted_models), Retire(record.evicted))
+
+
+def _retired(record: SwapRecord, _event: Stopped, now: datetime) -> Outcome:
+    return enter(record, Node.SERVING, now), (Serve(),)
+
+
+def _retire_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
+    """What was asked for serves: that the old engine still holds memory is told beside it."""
+    old = ", ".join(record.evicted_models)
+    text = f"{record.model} serves, but the engine of {old} did not stop: {event.error.message}"
+    record = enter(record, Node.SERVING, now, result="failed")
+    return record, (Serve(), Tell(text, event.error.advice))
 
 
 def _broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
     record = record.with_(error=event.error)
     if record.target is None:
-        return enter(record, Node.FAILED, now, result="failed"), (Serve(None),)
+        return enter(record, Node.FAILED, now, result="failed"), (Serve(),)
     record = enter(record, Node.RB_STOPPING, now, result="failed")
     return record, (Discard(record_target(record), record.id),)
 
 
 def _cancel_untouched(record: SwapRecord, event: CancelAsked, now: datetime) -> Outcome:
     record = record.with_(cancelled_by=event.by)
-    return enter(record, Node.CANCELLED, now, result="cancelled"), (Admit(),)
+    record = enter(record, Node.CANCELLED, now, result="cancelled")
+    return record, (Admit(record.evicted_models),)
 
 
 def _cancel_touched(record: SwapRecord, event: CancelAsked, now: datetime) -> Outcome:
     record = record.with_(cancelled_by=event.by)
-    if record.target is None:
-        if record.previous is None:
-            return enter(record, Node.CANCELLED, now, result="cancelled"), (Serve(None),)
-        record = enter(record, Node.RB_STARTING, now, result="cancelled")
-        return record, (Restore(record_previous(record), rollback_tag(record.id)),)
-    record = enter(record, Node.RB_STOPPING, now, result="cancelled")
-    return record, (Discard(record_target(record), record.id),)
+    if record.target is not None:
+        record = enter(record, Node.RB_STOPPING, now, result="cancelled")
+        return record, (Discard(record_target(record), record.id),)
+    if not record.evicted:
+        return enter(record, Node.CANCELLED, now, result="cancelled"), (Serve(),)
+    return _restore(record, now, result="cancelled")
+
+
+def _restore(record: SwapRecord, now: datetime, *, result: str = "done") -> Outcome:
+    record = enter(record.with_(engine=None), Node.RB_STARTING, now, result=result)
+    return record, (Restore(record_back(record), rollback_tag(record.id, record.restored)),)
 
 
 def _discarded(record: SwapRecord, _event: Discarded, now: datetime) -> Outcome:
     record = record.with_(engine=None)
-    if record.previous is None:
-        return _end_without_engine(record, now)
-    record = enter(record, Node.RB_STARTING, now)
-    return record, (Restore(record_previous(record), rollback_tag(record.id)),)
-
-
-def _end_without_engine(record: SwapRecord, now: datetime) -> Outcome:
-    node = Node.FAILED if record.error else Node.CANCELLED
-    return enter(record, node, now), (Serve(None),)
+    if not record.comebacks:
+        node = Node.FAILED if record.error else Node.CANCELLED
+        return enter(record, node, now), (Serve(),)
+    return _restore(record, now) if record.touched else _prove_untouched(record, now)
 
 
 def _discard_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
-    """The failed engine is still there: another one beside it would break invariant 2."""
-    return _fail_rollback(record, event.error, now)
+    """The failed engine is still there: another one in its place would break invariant 2. What was
+    not touched serves on."""
+    failed, effects = _fail_rollback(record, event.error, now)
+    if record.touched or not record.comebacks:
+        return failed, effects
+    return _prove_untouched(record.with_(error=failed.error), now)
 
 
 def _fail_rollback(record: SwapRecord, error: SwapError, now: datetime) -> Outcome:
     first = record.error
-    what = "the previous model could not be restored" if record.previous else "clean-up failed"
+    old = back(record)
+    what = "the previous model could not be restored" if old else "clean-up failed"
+    if old is not None and len(record.comebacks) > 1:
+        what = f"{old.spec.model} could not be restored"
     merged = SwapError(
         code=first.code if first else error.code,
         message=f"{first.message if first else 'Cancelled.'} Then {what}: {error.message}",
@@ -278,56 +343,79 @@ def _fail_rollback(record: SwapRecord, error: SwapError, now: datetime) -> Outco
         advice=error.advice or (first.advice if first else ""),
         log_excerpt=(first.log_excerpt if first else "") or error.log_excerpt,
     )
-    return enter(record.with_(error=merged), Node.FAILED, now, result="failed"), (Serve(None),)
+    return enter(record.with_(error=merged), Node.FAILED, now, result="failed"), (Serve(),)
 
 
 def _restored(record: SwapRecord, event: Started, now: datetime) -> Outcome:
     record = enter(record.with_(engine=event.engine), Node.RB_LOADING, now)
-    return record, (Watch(record_previous(record).spec, event.engine),)
+    return record, (Watch(record_back(record).spec, event.engine),)
 
 
 def _restored_healthy(record: SwapRecord, _event: Healthy, now: datetime) -> Outcome:
     record = enter(record, Node.RB_WARMING, now)
     if record.engine is None:
         raise ValueError(f"swap {record.id} is healthy without an engine")
-    return record, (Prove(record_previous(record).spec, record.engine),)
+    return record, (Prove(record_back(record).spec, record.engine),)
 
 
 def _restored_answered(record: SwapRecord, event: Answered, now: datetime) -> Outcome:
     if record.engine is None:
         raise ValueError(f"swap {record.id} answered without an engine")
-    spec = record_previous(record).spec
+    spec = record_back(record).spec
     deployment = Deployment(spec, record.engine, now, event.max_model_len)
-    node = Node.ROLLED_BACK if record.error else Node.CANCELLED
-    return enter(record, node, now), (Serve(deployment),)
+    return _next_comeback(record, now, Serve(deployment))
+
+
+def _next_comeback(
+    record: SwapRecord, now: datetime, serve: Serve, *, result: str = "done"
+) -> Outcome:
+    """One is dealt with. The next one, or the end: whole only when every one answered."""
+    record = record.with_(restored=record.restored + 1)
+    following = back(record)
+    if following is None:
+        node = Node.ROLLED_BACK if record.error else Node.CANCELLED
+        node = Node.FAILED if record.lost else node
+        return enter(record, node, now, result=result), (serve,)
+    if record.touched:
+        record, effects = _restore(record, now, result=result)
+        return record, (serve, *effects)
+    record = enter(record.with_(engine=following.engine), Node.RB_WARMING, now, result=result)
+    return record, (serve, Prove(following.spec, following.engine))
 
 
 def _proof_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
     """An untouched previous engine that is mute is started again; a restored one failed."""
-    tag = rollback_tag(record.id)
+    tag = rollback_tag(record.id, record.restored)
     if record.engine is not None and record.engine.tag != tag:
-        record = enter(record.with_(engine=None), Node.RB_STARTING, now, result="failed")
-        return record, (Hold(), Restore(record_previous(record), tag))
+        mute = record_back(record).spec.model
+        record, effects = _restore(record, now, result="failed")
+        return record, (Serve(drop=(mute,)), *effects)
     return _rollback_broke(record, event, now)
 
 
 def _rollback_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
-    """The previous model fails too: remember why, clean up, then say that nothing serves."""
+    """A model that was evicted fails too: remember why, clean up, go on with the next one."""
     failed, _ = _fail_rollback(record, event.error, now)
+    spec = record_back(record).spec
     record = enter(record.with_(error=failed.error), Node.RB_CLEANING, now, result="failed")
-    return record, (Discard(record_previous(record).spec, rollback_tag(record.id)),)
+    return record, (Discard(spec, rollback_tag(record.id, record.restored)),)
 
 
 def _cleaned(record: SwapRecord, _event: Discarded, now: datetime) -> Outcome:
-    return enter(record.with_(engine=None), Node.FAILED, now), (Serve(None),)
+    return _lost(record, now)
 
 
 def _cleaning_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
-    """Nothing is served, but something may be left there: that is said as well."""
+    """It is not served, but something may be left there: that is said as well."""
     error = record.error or event.error
     text = f"{error.message} What is left could not be removed: {event.error.message}"
-    record = record.with_(engine=None, error=replace(error, message=text))
-    return enter(record, Node.FAILED, now, result="failed"), (Serve(None),)
+    return _lost(record.with_(error=replace(error, message=text)), now, result="failed")
+
+
+def _lost(record: SwapRecord, now: datetime, *, result: str = "done") -> Outcome:
+    model = record_back(record).spec.model
+    record = record.with_(engine=None, lost=(*record.lost, model))
+    return _next_comeback(record, now, Serve(drop=(model,)), result=result)
 
 
 def _advanced(record: SwapRecord, event: Advanced, _now: datetime) -> Outcome:
@@ -370,6 +458,10 @@ TABLE: Mapping[tuple[Node, type[Any]], Handler] = {
     (Node.LOADING, Broke): _broke,
     (Node.WARMING, Answered): _answered,
     (Node.WARMING, Broke): _broke,
+    (Node.RELIEVING, Drained): _relieved,
+    (Node.RELIEVING, Broke): _relieved,
+    (Node.RETIRING, Stopped): _retired,
+    (Node.RETIRING, Broke): _retire_broke,
     (Node.RB_STOPPING, Discarded): _discarded,
     (Node.RB_STOPPING, Broke): _discard_broke,
     (Node.RB_STARTING, Started): _restored,
@@ -400,11 +492,13 @@ def advance(record: SwapRecord, event: Event, now: datetime) -> Outcome:
 
 def effect_of(record: SwapRecord) -> Effect | None:
     """The effect whose answer `record.node` waits for: what a restart carries out again."""
-    node, target, previous = Node(record.node), record.target, record.previous
+    node, target = Node(record.node), record.target
     simple: Mapping[Node, Effect] = {
         Node.PREFLIGHT: Check(),
-        Node.DRAINING: Drain(),
+        Node.DRAINING: Drain(record.evicted_models),
         Node.STOPPING: StopAll(),
+        Node.RELIEVING: Drain(record.evicted_models),
+        Node.RETIRING: Retire(record.evicted),
     }
     if node in simple:
         return simple[node]
@@ -416,19 +510,21 @@ def effect_of(record: SwapRecord) -> Effect | None:
         if record.engine is not None and node in {Node.LOADING, Node.WARMING}:
             kind = Watch if node is Node.LOADING else Prove
             return kind(target, record.engine)
-    return _rollback_effect(record, node, previous)
+    if node is Node.CONFIRMING and record.previous is not None and record.engine is not None:
+        return Prove(record.previous.spec, record.engine)
+    return _rollback_effect(record, node, back(record))
 
 
-def _rollback_effect(record: SwapRecord, node: Node, previous: Deployment | None) -> Effect | None:
-    if previous is None:
+def _rollback_effect(record: SwapRecord, node: Node, old: Deployment | None) -> Effect | None:
+    if old is None:
         return None
-    tag = rollback_tag(record.id)
+    tag = rollback_tag(record.id, record.restored)
     if node is Node.RB_STARTING:
-        return Restore(previous, tag)
+        return Restore(old, tag)
     if node is Node.RB_CLEANING:
-        return Discard(previous.spec, tag)
+        return Discard(old.spec, tag)
     if record.engine is not None and node is Node.RB_LOADING:
-        return Watch(previous.spec, record.engine)
-    if record.engine is not None and node in {Node.RB_WARMING, Node.CONFIRMING}:
-        return Prove(previous.spec, record.engine)
+        return Watch(old.spec, record.engine)
+    if record.engine is not None and node is Node.RB_WARMING:
+        return Prove(old.spec, record.engine)
     return None

@@ -11,6 +11,18 @@ from server.base.health import Verdict
 from server.launch.model import Engine, LaunchSpec
 
 OnConflict = Literal["queue", "replace", "reject"]
+Mode = Literal["replace", "beside", "overlap"]
+"""How a new engine comes in: after the evicted ones went, beside all others, or beside the evicted
+ones until it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How much a served model is wanted now: what the choice of whom to evict goes by."""
+
+    in_flight: int = 0
+    idle_seconds: float = 0.0
+    waiting: int = 0
 
 
 class State(StrEnum):
@@ -116,8 +128,11 @@ class Deployment:
 class SwapRecord:
     """One swap, whole. `node` is the inner state of `swap.machine`; `state` is what it shows.
 
-    `model` None means unload. `target` is None for an unload. `previous` is what was serving when
-    the swap began to touch anything, and what a rollback restores.
+    `model` None means unload: of `unloads`, or of all when that is None too. `target` is None for
+    an unload. `previous` is what was shown as served when the swap began. `evicted` is what goes
+    for it. `touched`: they were told to stop. `comebacks` is what a rollback proves or restores,
+    one after another: it is done with `restored` of them, and `lost` some. `fixed` keeps the target
+    where it was (a restart after a death).
     """
 
     id: str
@@ -139,10 +154,30 @@ class SwapRecord:
     steps: tuple[StepRecord, ...] = ()
     error: SwapError | None = None
     findings: tuple[Mapping[str, Any], ...] = ()
+    evicted: tuple[Deployment, ...] = ()
+    mode: Mode = "replace"
+    restored: int = 0
+    lost: tuple[str, ...] = ()
+    touched: bool = False
+    unloads: str | None = None
+    fixed: bool = False
 
     @property
     def previous_model(self) -> str | None:
-        return self.previous.spec.model if self.previous else None
+        """The first that goes for it; when none goes, what was shown before."""
+        first = self.evicted[0] if self.evicted else self.previous
+        return first.spec.model if first else self.unloads
+
+    @property
+    def comebacks(self) -> tuple[Deployment, ...]:
+        """What must answer before a rollback may say so: what was stopped; else what was not."""
+        if self.evicted or self.touched or self.previous is None:
+            return self.evicted
+        return (self.previous,)
+
+    @property
+    def evicted_models(self) -> tuple[str, ...]:
+        return tuple(gone.spec.model for gone in self.evicted)
 
     def with_(self, **changes: Any) -> "SwapRecord":
         return replace(self, **changes)
@@ -153,6 +188,9 @@ class SwapRecord:
             "id": self.id,
             "model": self.model,
             "previous_model": self.previous_model,
+            "evicted": list(self.evicted_models),
+            "mode": self.mode,
+            "unloads": self.unloads,
             "state": self.state.value,
             "stage": self.stage,
             "percent": round(self.percent, 1),
@@ -176,6 +214,11 @@ class SwapRecord:
             "force": self.force,
             "target": self.target.to_dict() if self.target else None,
             "previous": self.previous.to_dict() if self.previous else None,
+            "evicted": [gone.to_dict() for gone in self.evicted],
+            "restored": self.restored,
+            "lost": list(self.lost),
+            "touched": self.touched,
+            "fixed": self.fixed,
             "engine": self.engine.to_dict() if self.engine else None,
         }
 
@@ -185,6 +228,8 @@ class SwapRecord:
             return parse_iso(body[name]) if body.get(name) else None
 
         target, previous, engine = body["target"], body["previous"], body["engine"]
+        # Before there was a layout, what was served was what went.
+        evicted = body.get("evicted", [previous] if previous else [])
         return cls(
             id=body["id"],
             model=body["model"],
@@ -205,6 +250,13 @@ class SwapRecord:
             steps=tuple(StepRecord.from_dict(step) for step in body["steps"]),
             error=SwapError(**body["error"]) if body["error"] else None,
             findings=tuple(body["findings"]),
+            evicted=tuple(Deployment.from_dict(gone) for gone in evicted),
+            mode=body.get("mode", "replace"),
+            restored=body.get("restored", 0),
+            lost=tuple(body.get("lost", ())),
+            touched=body.get("touched", True),
+            unloads=body.get("unloads"),
+            fixed=body.get("fixed", False),
         )
 
 

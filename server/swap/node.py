@@ -1,5 +1,6 @@
 """The inner states of a swap and what the world sees of each."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -17,6 +18,8 @@ class Node(StrEnum):
     STARTING = "starting"
     LOADING = "loading"
     WARMING = "warming"
+    RELIEVING = "relieving"
+    RETIRING = "retiring"
     RB_STOPPING = "rb_stopping"
     RB_STARTING = "rb_starting"
     RB_LOADING = "rb_loading"
@@ -38,6 +41,8 @@ STATE_OF: Mapping[Node, State] = {
     Node.STARTING: State.STARTING,
     Node.LOADING: State.LOADING,
     Node.WARMING: State.WARMING,
+    Node.RELIEVING: State.DRAINING,
+    Node.RETIRING: State.STOPPING,
     Node.RB_STOPPING: State.ROLLING_BACK,
     Node.RB_STARTING: State.ROLLING_BACK,
     Node.RB_LOADING: State.ROLLING_BACK,
@@ -59,6 +64,8 @@ STAGE_OF: Mapping[Node, str] = {
     Node.STARTING: "starting the engine",
     Node.LOADING: "loading",
     Node.WARMING: "waiting for the first answer",
+    Node.RELIEVING: "the new model serves; letting the old one's requests finish",
+    Node.RETIRING: "the new model serves; stopping the old engine",
     Node.RB_STOPPING: "removing the engine that failed",
     Node.RB_STARTING: "starting the previous model again",
     Node.RB_LOADING: "loading the previous model again",
@@ -67,12 +74,15 @@ STAGE_OF: Mapping[Node, str] = {
     Node.SERVING: "serving",
     Node.UNLOADED: "unloaded",
     Node.ROLLED_BACK: "the previous model is serving again",
-    Node.FAILED: "failed, nothing is served",
+    Node.FAILED: "failed",
     Node.CANCELLED: "cancelled",
 }
 
 UNTOUCHED = frozenset({Node.QUEUED, Node.PREFLIGHT, Node.CONFIRMING, Node.DRAINING})
 """Nodes in which the previous engine has not been touched yet."""
+
+RELIEF = frozenset({Node.RELIEVING, Node.RETIRING})
+"""The new engine has answered and serves; only the end of the old one is left."""
 
 ROLLBACK = frozenset(
     {Node.RB_STOPPING, Node.RB_STARTING, Node.RB_LOADING, Node.RB_WARMING, Node.RB_CLEANING}
@@ -81,6 +91,18 @@ ROLLBACK = frozenset(
 FINAL_NODES = frozenset(node for node, state in STATE_OF.items() if state.final)
 
 
-def rollback_tag(swap_id: str) -> str:
-    """The tag of the engine that a rollback starts: told apart from the one that failed."""
-    return f"{swap_id}-rb"
+_ROLLBACK_TAG = re.compile(r"(.+)-rb(\d*)")
+
+
+def rollback_tag(swap_id: str, number: int = 0) -> str:
+    """The tag of the engine that a rollback starts as its `number`: told apart from the one that
+    failed, and from the others that it starts."""
+    return f"{swap_id}-rb{number or ''}"
+
+
+def swap_of(tag: str) -> tuple[str, int | None]:
+    """The swap that started the engine of this tag, and as which number of its rollback."""
+    found = _ROLLBACK_TAG.fullmatch(tag)
+    if found is None:
+        return tag, None
+    return found[1], int(found[2] or 0)

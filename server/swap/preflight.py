@@ -37,12 +37,25 @@ class HostFacts:
     driver: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Engines by tag at the moment of the start: `stays` are there then, `goes` were served and are
+    gone. With `sweep` any other engine of ours on the hosts is gone as well."""
+
+    stays: frozenset[str] = frozenset()
+    goes: frozenset[str] = frozenset()
+    sweep: bool = True
+
+    def gone(self, engine: Engine) -> bool:
+        return engine.tag in self.goes or (self.sweep and engine.tag not in self.stays)
+
+
 def findings(
     spec: LaunchSpec,
     facts: Sequence[HostFacts],
     launch: Sequence[Finding],
     fit: Fit | None,
-    served: Engine | None,
+    standing: Standing,
 ) -> list[Finding]:
     """In the order a person would fix them: hosts, launcher and image, files, memory, port, parity.
 
@@ -58,8 +71,9 @@ def findings(
     found += [one for one in launch if one.host is None]
     found += _memory(fit, spec)
     reachable = [host for host in facts if host.reachable]
-    found += [f for host in reachable[:1] if not host.trouble for f in _port(spec, host)]
-    found += [f for host in reachable for f in _others(host, served)]
+    heads = [host for host in reachable[:1] if not host.trouble]
+    found += [f for host in heads for f in _port(spec, host, standing)]
+    found += [f for host in reachable for f in _others(host, standing)]
     found += _parity(reachable)
     return found
 
@@ -153,8 +167,10 @@ def _memory(fit: Fit | None, spec: LaunchSpec) -> list[Finding]:
     return [Finding(code, severity, lines, advice, spec.head.host)]
 
 
-def _port(spec: LaunchSpec, facts: HostFacts) -> list[Finding]:
-    if facts.port_owner is None or any(engine.running for engine in facts.engines):
+def _port(spec: LaunchSpec, facts: HostFacts, standing: Standing) -> list[Finding]:
+    """Taken by an engine that will be gone is not taken."""
+    leaving = any(engine.running and standing.gone(engine) for engine in facts.engines)
+    if facts.port_owner is None or leaving:
         return []
     return [
         Finding(
@@ -167,16 +183,17 @@ def _port(spec: LaunchSpec, facts: HostFacts) -> list[Finding]:
     ]
 
 
-def _others(facts: HostFacts, served: Engine | None) -> list[Finding]:
+def _others(facts: HostFacts, standing: Standing) -> list[Finding]:
     return [
         Finding(
             "other_engine",
             Severity.WARNING,
-            f"Another engine of ours ({engine.model}) runs on {facts.host}; it is stopped.",
+            f"Another engine of ours ({engine.model}) runs on {facts.host}; "
+            + ("it is stopped." if standing.gone(engine) else "it holds memory there."),
             host=facts.host,
         )
         for engine in facts.engines
-        if engine.running and not (served is not None and engine.tag == served.tag)
+        if engine.running and engine.tag not in standing.goes | standing.stays
     ]
 
 

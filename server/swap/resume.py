@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from server.launch.model import Engine
 from server.swap.events import Broke, Drained, Effect, Event, Started
-from server.swap.machine import effect_of
+from server.swap.machine import back, effect_of
 from server.swap.model import SwapError, SwapRecord
 from server.swap.node import Node, rollback_tag
 
@@ -44,8 +44,8 @@ Decision = Wait | Continue | Report
 def hosts_of(record: SwapRecord) -> tuple[str, ...]:
     """Every host that the swap may have touched, in a stable order."""
     specs = [record.target] if record.target else []
-    if record.previous:
-        specs.append(record.previous.spec)
+    old = record.evicted or record.comebacks
+    specs += [deployment.spec for deployment in old]
     return tuple(dict.fromkeys(node.host for spec in specs for node in spec.nodes))
 
 
@@ -64,7 +64,7 @@ def resume(record: SwapRecord, facts: Facts) -> Decision:
     if silent:
         return Wait(f"waiting for {', '.join(silent)}: asking again until it answers")
     node = Node(record.node)
-    if node is Node.DRAINING:
+    if node in {Node.DRAINING, Node.RELIEVING}:
         return Report(Drained())  # whoever was in flight went with the process that served them
     if node in {Node.STARTING, Node.RB_STARTING}:
         return _starting(record, facts, node)
@@ -80,8 +80,9 @@ def resume(record: SwapRecord, facts: Facts) -> Decision:
 
 def _starting(record: SwapRecord, facts: Facts, node: Node) -> Decision:
     forward = node is Node.STARTING
-    tag = record.id if forward else rollback_tag(record.id)
-    spec = record.target if forward or record.previous is None else record.previous.spec
+    tag = record.id if forward else rollback_tag(record.id, record.restored)
+    old = back(record)
+    spec = record.target if forward or old is None else old.spec
     engine = tagged(facts, tag, spec.head.host) if spec else None
     if engine is not None and engine.running:
         return Report(Started(engine))

@@ -1,12 +1,12 @@
 """The one writer of what is served: requests, the queue, restarting where it was, looking after.
 
-Owns `serving()` and the single task that runs swaps, so that no two ever run at once. Refuses to
+Owns `layout()` and the single task that runs swaps, so that no two ever run at once. Refuses to
 touch a host itself: that is the ground's.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -15,18 +15,21 @@ from typing import Any
 from server.base.bus import EventBus
 from server.base.clock import Clock
 from server.base.errors import Conflict, ModelNotFound, NotFound, QueueFull, SparkError
-from server.base.finding import Finding
+from server.base.finding import Finding, Severity
 from server.base.health import Verdict
 from server.base.logs import bind, get_logger
 from server.catalog.model import Catalog, Model
 from server.config.model import Settings
 from server.launch.model import LaunchSpec, PlannedCommand
-from server.swap.driver import Driver
+from server.launch.model import Node as HostNode
+from server.swap.driver import Driver, learning_key
+from server.swap.estimate import expected
 from server.swap.events import Admitted, Broke, CancelAsked, Effect, Event
 from server.swap.ground import Ground
 from server.swap.ledger import Ledger
-from server.swap.model import Deployment, OnConflict, Serving, State, SwapError, SwapRecord
-from server.swap.node import STAGE_OF, UNTOUCHED, Node
+from server.swap.model import OnConflict, Serving, State, SwapError, SwapRecord, Use
+from server.swap.node import RELIEF, STAGE_OF, UNTOUCHED, Node
+from server.swap.placer import Placer
 from server.swap.resume import Continue, Facts, Report, Wait, hosts_of, resume
 from server.swap.showing import Showing
 from server.swap.vigil import Vigil
@@ -53,6 +56,9 @@ class SwapService:
         new_id: Callable[[datetime], str],
         weight_bytes: Callable[[LaunchSpec], int | None] = lambda _spec: None,
         look_seconds: float = LOOK_SECONDS,
+        groups: Callable[[Model, Settings], Sequence[tuple[HostNode, ...]]] = lambda _m, _s: (),
+        pinned: Callable[[], frozenset[str]] = frozenset,
+        use: Callable[[], Mapping[str, Use]] = dict,
     ) -> None:
         self._ground = ground
         self._ledger = ledger
@@ -69,7 +75,17 @@ class SwapService:
         self._wake = asyncio.Event()
         self._driver: Driver | None = None
         self._task: asyncio.Task[None] | None = None
+        self._groups = groups
+        self._learned: dict[str, dict[str, list[float]]] = {}
         self._showing = Showing(bus, clock)
+        self._placer = Placer(
+            ground=ground,
+            showing=self._showing,
+            settings=settings,
+            groups=self._groups_of,
+            pinned=pinned,
+            use=use,
+        )
         self._vigil = Vigil(
             ground=ground,
             ledger=ledger,
@@ -87,12 +103,13 @@ class SwapService:
         unfinished = await self._ledger.unfinished()
         begun = [record for record in unfinished if record.node != Node.QUEUED]
         self._queue = [record for record in unfinished if record.node == Node.QUEUED]
-        served = await self._ledger.served()
-        if served is not None and (not begun or Node(begun[0].node) in UNTOUCHED):
-            unseen = Verdict.unknown("not looked at since the restart")
+        unseen = Verdict.unknown("not looked at since the restart")
+        for served in await self._ledger.served():
             self._showing.show(served, health=unseen)
-            if begun and begun[0].node == Node.DRAINING:
-                self._showing.hold()  # it is about to be stopped
+        for record in begun:
+            if record.node in {Node.DRAINING, Node.RELIEVING}:
+                self._showing.hold(record.evicted_models)  # they are about to be stopped
+        self._learned = await self._ledger.all_learned()
         self._task = asyncio.create_task(self._run(begun), name="swap-writer")
 
     async def close(self) -> None:
@@ -122,13 +139,22 @@ class SwapService:
                 return scheduled
             return await self._enqueue(entry.id, target, on_conflict, force, requested_by)
 
-    async def unload(self, *, requested_by: str) -> SwapRecord:
-        """Stop what is served; queued behind a running swap."""
+    async def unload(self, model: str | None = None, *, requested_by: str) -> SwapRecord:
+        """Stop one model (id or alias), or all that is served; queued behind a running swap."""
+        wanted = None if model is None else self._served_as(model)
         async with self._lock:
             scheduled = self._scheduled()
-            if scheduled is not None and self._leads_to(scheduled, None, None):
+            if scheduled is not None and self._leads_to(scheduled, None, None, wanted):
                 return scheduled
-            return await self._enqueue(None, None, "queue", False, requested_by)
+            return await self._enqueue(None, None, "queue", False, requested_by, unloads=wanted)
+
+    def _served_as(self, name: str) -> str:
+        """The id of a model that is served, though its entry may be gone; else of the catalog."""
+        for serving in self._showing.layout:
+            if name == serving.model or name in serving.names:
+                return serving.model
+        entry = self._catalog().find(name)
+        return entry.id if entry else self._find(name).id
 
     async def cancel(self, swap_id: str, *, requested_by: str) -> SwapRecord:
         """Cancel a queued or running swap. `Conflict` when it ended or is already rolling back."""
@@ -156,8 +182,35 @@ class SwapService:
         records = await self._ledger.history(limit)
         return [current if current and r.id == current.id else r for r in records]
 
+    def layout(self) -> tuple[Serving, ...]:
+        """All that is served, oldest first."""
+        return self._showing.layout
+
     def serving(self) -> Serving | None:
-        return self._showing.serving
+        """The newest of the layout: for what looks at one."""
+        return self._showing.newest
+
+    @property
+    def changed(self) -> list[Callable[[], None]]:
+        """Called, at once and in order, after the layout or the state of a swap has changed."""
+        return self._showing.changed
+
+    def eta_seconds(self, model: str) -> float | None:
+        """Until `model` could serve if it were asked for now, from what was learned of its loads,
+        behind the swap that runs. None when it was never loaded. From memory."""
+        running = self.current()
+        left = 0.0
+        if running is not None and not running.state.final:
+            left = running.eta_seconds or 0.0
+            if running.model == model and running.state is not State.ROLLING_BACK:
+                return running.eta_seconds
+        entry = self._catalog().find(model)
+        try:
+            spec = self._build_spec(entry, self._settings()) if entry else None
+        except SparkError:  # it cannot be started at all
+            return None
+        learned = self._learned.get(learning_key(spec)) if spec else None
+        return left + sum(expected(learned).values()) if learned else None
 
     def log_tail(self, swap_id: str) -> tuple[str, ...]:
         """The engine's log lines seen by that swap: the running one and the last few."""
@@ -167,15 +220,24 @@ class SwapService:
 
     async def preflight(self, model: str) -> list[Finding]:
         spec = self._build_spec(self._find(model), self._settings())
-        deployment = self._deployment()
-        return await self._ground.check(spec, deployment)
+        try:
+            placement = await self._placer.of(spec)
+        except Conflict as error:
+            advice = error.advice or ""
+            return [Finding("cannot_be_placed", Severity.ERROR, error.message, advice)]
+        standing = self._placer.standing(placement)
+        return await self._ground.check(placement.target, standing)
 
     async def command(self, model: str) -> tuple[PlannedCommand, ...]:
         return self._ground.commands(self._build_spec(self._find(model), self._settings()))
 
-    def _deployment(self) -> Deployment | None:
-        serving = self._showing.serving
-        return serving.deployment if serving else None
+    def _groups_of(self, spec: LaunchSpec) -> Sequence[tuple[HostNode, ...]]:
+        """By the catalog of this moment; nothing when the entry is gone or cannot be started."""
+        entry = self._catalog().find(spec.model)
+        try:
+            return self._groups(entry, self._settings()) if entry else ()
+        except SparkError:
+            return ()
 
     # ---- the queue
 
@@ -201,7 +263,13 @@ class SwapService:
         current = self.current()
         return None if current is None or current.state.final else current
 
-    def _leads_to(self, record: SwapRecord, model: str | None, target: LaunchSpec | None) -> bool:
+    def _leads_to(
+        self,
+        record: SwapRecord,
+        model: str | None,
+        target: LaunchSpec | None,
+        unloads: str | None = None,
+    ) -> bool:
         """Whether who wants this may join `record`. Not one that is being cancelled or on its way
         back to the model before, nor one that began before its model or the settings were edited.
         """
@@ -210,7 +278,8 @@ class SwapService:
         if leaving or record.cancelled_by is not None or record.state is State.ROLLING_BACK:
             return False
         marks = [spec.fingerprint if spec else None for spec in (record.target, target)]
-        return record.model == model and marks[0] == marks[1]
+        wanted = (record.model, record.unloads)
+        return wanted == (model, unloads) and marks[0] == marks[1]
 
     async def _enqueue(
         self,
@@ -219,6 +288,7 @@ class SwapService:
         on_conflict: OnConflict,
         force: bool,
         requested_by: str,
+        **more: Any,
     ) -> SwapRecord:
         busy = self._scheduled()
         if busy is not None and on_conflict == "reject":
@@ -239,6 +309,7 @@ class SwapService:
             target=target,
             force=force,
             stage=STAGE_OF[Node.QUEUED],
+            **more,
         )
         kept, replaced = ([], self._queue) if on_conflict == "replace" else (self._queue, [])
         ended = [_dropped(waiting, requested_by, now) for waiting in replaced]
@@ -252,9 +323,12 @@ class SwapService:
         return record
 
     def _cancel_current(self, requested_by: str) -> None:
-        """A running rollback is let finish: the safe end."""
-        state = self._driver.record.state if self._driver else State.FAILED
-        if self._driver is not None and not state.final and state is not State.ROLLING_BACK:
+        """A rollback is let finish: the safe end. So is a swap whose model serves already."""
+        if self._driver is None:
+            return
+        record = self._driver.record
+        late = record.state is State.ROLLING_BACK or Node(record.node) in RELIEF
+        if not record.state.final and not late:
             self._driver.post(CancelAsked(requested_by))
 
     async def _cancel(self, swap_id: str, requested_by: str) -> SwapRecord:
@@ -277,6 +351,11 @@ class SwapService:
                 "The swap failed and the previous model is being restored; that is not cancelled.",
                 advice="Wait for it, or ask for another model: it is queued behind.",
             )
+        if Node(record.node) in RELIEF:
+            raise Conflict(
+                f"{record.model} serves already; only the old engine is being stopped.",
+                advice="Ask for the old model again: it is queued behind.",
+            )
         driver.post(CancelAsked(requested_by))
         return record.with_(cancelled_by=record.cancelled_by or requested_by)
 
@@ -285,7 +364,7 @@ class SwapService:
         async with self._lock:
             if self._queue:
                 return None
-            return await self._enqueue(spec.model, spec, "queue", True, requested_by)
+            return await self._enqueue(spec.model, spec, "queue", True, requested_by, fixed=True)
 
     # ---- the writer
 
@@ -321,14 +400,23 @@ class SwapService:
             record = self._queue[0]
             self._driver = self._new_driver(record)
             self._queue.remove(record)
-        served = self._deployment()
-        already = (
-            served is not None
-            and record.target is not None
-            and served.spec.fingerprint == record.target.fingerprint
-            and served.spec.nodes == record.target.nodes
-        )
-        await self._drive(Admitted(served, already))
+        await self._drive(self._admitted(record))
+
+    def _admitted(self, record: SwapRecord) -> Admitted:
+        """What is served now, as this swap sees it."""
+        newest, target = self._showing.newest, record.target
+        if target is None:
+            one = self._showing.find(record.unloads)
+            gone = (one.deployment,) if one else ()
+            evicted = self._showing.deployments if record.unloads is None else gone
+            return Admitted(evicted[-1] if evicted else None, evicted=evicted)
+        mine = self._showing.find(target.model)
+        if mine is not None:
+            served = mine.deployment.spec
+            same_place = served.nodes in self._placer.groups(target)
+            already = served.fingerprint == target.fingerprint and same_place
+            return Admitted(mine.deployment, already)
+        return Admitted(newest.deployment if newest else None)
 
     def _new_driver(self, record: SwapRecord) -> Driver:
         return Driver(
@@ -339,6 +427,8 @@ class SwapService:
             showing=self._showing,
             drain_seconds=self._settings().engine.drain_seconds,
             weight_bytes=lambda r: self._weight_bytes(r.target) if r.target else None,
+            place=self._placer.place,
+            standing=self._placer.standing,
         )
 
     async def _drive(self, first: Event | Effect) -> None:
@@ -359,6 +449,8 @@ class SwapService:
             while len(self._logs) > KEPT_LOGS:
                 self._logs.popitem(last=False)
         self._showing.publish(ended)
+        with suppress(SparkError):  # what was learned is only for what waiting callers are told
+            self._learned = await self._ledger.all_learned()
         await self._outlive(self._vigil.ended(ended))
 
     async def _bury(self, record: SwapRecord) -> SwapRecord:
@@ -370,8 +462,10 @@ class SwapService:
             finished_at=now,
             error=SwapError("internal", "Spark Control made a mistake; see its log for this swap."),
         )
-        self._showing.show(None)
-        await self._outlive(self._ledger.save_served(ended, None, now))
+        gone = (*record.evicted_models, *((record.model,) if record.model else ()))
+        self._showing.show(drop=gone)  # whether they run is not known; the sweep finds out
+        layout = self._showing.deployments
+        await self._outlive(self._ledger.save_served(ended, layout, now))
         return ended
 
     async def _take_up(self, record: SwapRecord) -> None:

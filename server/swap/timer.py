@@ -13,6 +13,8 @@ PHASE_OF_NODE = {
     Node.STARTING: "starting",
     Node.LOADING: "starting",  # until the log tells more: a download comes before the weights
     Node.WARMING: "warming",
+    Node.RELIEVING: "retiring",
+    Node.RETIRING: "retiring",
     Node.RB_STOPPING: "stopping",
     Node.RB_STARTING: "starting",
     Node.RB_LOADING: "starting",

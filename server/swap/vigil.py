@@ -4,6 +4,7 @@ Runs inside the swap writer between swaps, so that it never races one. What foll
 decided by `swap.after`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from server.swap.after import WINDOW, Reaction, after_death, strays
 from server.swap.ground import Ground
 from server.swap.ledger import Ledger
 from server.swap.model import Deployment, Serving, State, SwapRecord
+from server.swap.node import swap_of
 from server.swap.showing import Showing
 
 FAILED_LOOKS = 2
@@ -47,13 +49,13 @@ class Vigil:
         self._restarts: dict[str, list[datetime]] = {}
         self._given_up: dict[str, datetime] = {}
         self._restart: str | None = None
-        self._bad_looks = 0
+        self._bad_looks: dict[str, int] = {}
         self._swept: frozenset[str] = frozenset()
 
     async def ended(self, record: SwapRecord) -> None:
         """A swap ended: what was seen before it says nothing about what runs now. When it was the
         restart of an engine that had died, and failed, the model before is loaded: once."""
-        self._bad_looks = 0
+        self._bad_looks = {}
         self._swept = frozenset()
         ours, self._restart = record.id == self._restart, None
         if not ours or record.state is not State.FAILED or record.model is None:
@@ -74,26 +76,28 @@ class Vigil:
 
     async def look(self) -> None:
         """One look: is what serves still there, and did a host come back that must be swept."""
-        if self._showing.serving is not None:
-            await self._look_at_serving()
+        layout = self._showing.layout
+        verdicts = await asyncio.gather(*(self._ground.alive(s.deployment) for s in layout))
+        self._bad_looks = {
+            model: bad for model, bad in self._bad_looks.items() if self._showing.find(model)
+        }
+        for serving, verdict in zip(layout, verdicts, strict=True):
+            await self._judge(serving, verdict)
         up = self._ground.reachable()
         self._swept &= up
         for host in sorted(up - self._swept):
             if await self._sweep(host):
                 self._swept |= {host}
 
-    async def _look_at_serving(self) -> None:
-        serving = self._showing.serving
-        if serving is None:
-            return
-        verdict = await self._ground.alive(serving.deployment)
+    async def _judge(self, serving: Serving, verdict: Verdict) -> None:
         if verdict.health is not Health.DOWN:
-            self._bad_looks = 0
-            self._showing.judge(verdict)
+            self._bad_looks.pop(serving.model, None)
+            self._showing.judge(serving.model, verdict)
             return
-        self._bad_looks += 1
-        if self._bad_looks >= FAILED_LOOKS:
-            self._bad_looks = 0
+        bad = self._bad_looks.get(serving.model, 0) + 1
+        self._bad_looks[serving.model] = bad
+        if bad >= FAILED_LOOKS:
+            del self._bad_looks[serving.model]
             await self._died(serving, verdict)
 
     async def _died(self, serving: Serving, verdict: Verdict) -> None:
@@ -111,8 +115,9 @@ class Vigil:
             now=now,
         )
         self._log.error("engine.died", model=serving.model, reason=verdict.reason, then=reaction)
-        await self._ledger.save_served(None, None, now)
-        self._showing.show(None)
+        gone = (serving.model,)
+        await self._ledger.save_served(None, self._showing.after(None, gone), now)
+        self._showing.show(drop=gone)
         self._showing.notice(
             "error",
             f"{serving.model} on {spec.head.host} died: {error.message} {sentence}",
@@ -133,7 +138,8 @@ class Vigil:
         """The last other model that served and was not given up lately: two that keep dying must
         not take turns for ever."""
         for record in await self._ledger.history(50):
-            if record.state is State.SERVING and record.model not in {None, model}:
+            taken = record.model in {None, model} or self._showing.find(record.model)
+            if record.state is State.SERVING and not taken:
                 left = self._given_up.get(record.model or "")
                 if record.target and (left is None or now - left >= WINDOW):
                     return record.target
@@ -147,32 +153,33 @@ class Vigil:
                 await self._ground.remove(engine)
 
     async def _sweep(self, host: str) -> bool:
-        """A host came back: adopt an engine of ours when nothing is served, stop strays. False when
-        the host did not say what runs there: it is asked again."""
+        """A host came back: adopt an engine of ours when there is room for it, stop strays. False
+        when the host did not say what runs there: it is asked again."""
         seen = (await self._ground.observe([host])).get(host)
         if seen is None:
             return False
-        serving = self._showing.serving
-        served = serving.deployment.engine if serving else None
         known = {tag for tag in {e.tag for e in seen} if await self._record_of(tag)}
-        for engine in strays(seen, served, frozenset(known)):
-            if self._showing.serving is None and await self._adopt_engine(engine):
+        for engine in strays(seen, self._showing.tags, frozenset(known)):
+            if await self._adopt_engine(engine):
                 continue
             await self._stop_stray(engine)
         return True
 
     async def _record_of(self, tag: str) -> SwapRecord | None:
-        return await self._ledger.get(tag.removesuffix("-rb"))
+        return await self._ledger.get(swap_of(tag)[0])
 
     async def _spec_of(self, engine: Engine) -> LaunchSpec | None:
         record = await self._record_of(engine.tag)
-        if record is None:
-            return None
-        if engine.tag.endswith("-rb"):
-            return record.previous.spec if record.previous else None
-        return record.target
+        number = swap_of(engine.tag)[1]
+        if record is None or number is None:
+            return record.target if record else None
+        came_back = record.comebacks
+        return came_back[number].spec if number < len(came_back) else None
 
     async def _adopt_engine(self, engine: Engine) -> bool:
+        full = len(self._showing.layout) >= self._settings().engine.max_models
+        if full or self._showing.find(engine.model):
+            return False
         spec = await self._spec_of(engine)
         if spec is None or engine.host != spec.head.host:
             return False
@@ -183,7 +190,7 @@ class Vigil:
             return False
         now = self._clock.now()
         deployment = Deployment(spec, engine, now, proof.max_model_len)
-        await self._ledger.save_served(None, deployment, now)
+        await self._ledger.save_served(None, self._showing.after(deployment, ()), now)
         self._showing.show(deployment)
         self._showing.notice(
             "info", f"{spec.model} was found running on {engine.host} and serves again."

@@ -1,7 +1,7 @@
 """A ground without hosts: remembers engines, can be held at any call or told to fail there."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from server.base.errors import HostUnreachable
 from server.base.finding import Finding, Severity
@@ -9,6 +9,8 @@ from server.base.health import Verdict
 from server.launch.model import Engine, LaunchSpec, PlannedCommand, Progress
 from server.swap.ground import EngineBrokeError, Listener, Proof
 from server.swap.model import Deployment, SwapError
+from server.swap.placing import Room
+from server.swap.preflight import Standing
 from server.swap.resume import Facts
 from tests.swap.made import engine
 
@@ -24,6 +26,8 @@ class FakeGround:
         self.most_engines = 0
         self.left_in_flight = 0
         self.verdict: Verdict | None = None
+        self.seen: dict[str, Room] = {}
+        self.drained: list[str] = []
         self._held: dict[str, asyncio.Event] = {}
         self._entered: dict[str, asyncio.Event] = {}
         self._failures: dict[str, list[SwapError]] = {}
@@ -76,23 +80,35 @@ class FakeGround:
             for host in hosts
         }
 
-    async def check(self, spec: LaunchSpec, previous: Deployment | None) -> list[Finding]:
+    async def rooms(self, hosts: Sequence[str], layout: Sequence[Deployment]) -> Mapping[str, Room]:
+        """Unknown, but where a test says what is there."""
+        await self._at("rooms")
+        return {host: self.seen.get(host, Room()) for host in hosts}
+
+    async def check(self, spec: LaunchSpec, standing: Standing) -> list[Finding]:
         await self._at("check")
         return [Finding("fit", Severity.OK, "fits")]
 
-    async def drain(self, seconds: float) -> int:
+    async def drain(self, seconds: float, models: Sequence[str]) -> int:
         await self._at("drain")
+        self.drained += models
         return self.left_in_flight
 
     async def stop_all(
-        self, specs: Sequence[LaunchSpec], *, keep_tag: str | None, listener: Listener
+        self, specs: Sequence[LaunchSpec], *, keep: Collection[str], listener: Listener
     ) -> None:
         await self._at("stop_all")
         hosts = {node.host for spec in specs for node in spec.nodes} or set(self.engines)
         self._answering(sorted(hosts))
         for host in hosts:
-            kept = {t: e for t, e in self.engines[host].items() if t == keep_tag}
+            kept = {t: e for t, e in self.engines[host].items() if t in keep}
             self.engines[host] = kept
+
+    async def retire(self, deployments: Sequence[Deployment], listener: Listener) -> None:
+        await self._at("retire")
+        for deployment in deployments:
+            self._answering([deployment.spec.head.host])
+            self.engines[deployment.spec.head.host].pop(deployment.engine.tag, None)
 
     async def start(self, spec: LaunchSpec, tag: str, listener: Listener) -> Engine:
         await self._at("start")
@@ -116,7 +132,9 @@ class FakeGround:
             raise EngineBrokeError(SwapError("engine_died", f"{engine.tag} is not running"))
         return Proof(0.1, 4096)
 
-    async def discard(self, spec: LaunchSpec, tag: str, listener: Listener) -> None:
+    async def discard(
+        self, spec: LaunchSpec, tag: str, *, keep: Collection[str], listener: Listener
+    ) -> None:
         await self._at("discard")
         self._answering([node.host for node in spec.nodes])
         for node in spec.nodes:

@@ -55,6 +55,7 @@ def record(
     *,
     target: LaunchSpec | None = None,
     previous: Deployment | None = None,
+    evicted: tuple[Deployment, ...] | None = None,
     unload: bool = False,
     **changes: object,
 ) -> SwapRecord:
@@ -67,5 +68,7 @@ def record(
         requested_by="test",
         target=None if unload else target or spec(),
         previous=previous,
+        evicted=evicted if evicted is not None else (previous,) if previous else (),
+        touched=True,
     )
     return made.with_(**changes)

@@ -44,5 +44,5 @@ def test_only_running_engines_that_we_started_and_do_not_serve_are_strays() -> N
     served, old = engine("swap-2"), engine("swap-1")
     ended, foreign = engine("swap-3", running=False), engine("other-house")
     known = frozenset({"swap-1", "swap-2", "swap-3"})
-    assert strays([served, old, ended, foreign], served, known) == (old,)
-    assert strays([served], None, known) == (served,)
+    assert strays([served, old, ended, foreign], frozenset({"swap-2"}), known) == (old,)
+    assert strays([served], frozenset(), known) == (served,)

@@ -54,7 +54,7 @@ class Samples:
 
 
 def ground(launch: Launch, answer: httpx.Response | None = None) -> LiveGround:
-    async def drain(_seconds: float) -> int:
+    async def drain(_seconds: float, _models: Sequence[str]) -> int:
         return 0
 
     transport = httpx.MockTransport(lambda _: answer or httpx.Response(404))
@@ -73,7 +73,7 @@ async def test_an_engine_under_another_launcher_goes_before_a_new_one_starts() -
     """Same name, but no container: the stop of the specs does not reach it."""
     bare = engine("swap-0")
     launch = Launch(engine("swap-1"), Engine(**bare.to_dict() | {"launcher": "bare"}))
-    await ground(launch).stop_all([spec()], keep_tag=None, listener=Unheard())
+    await ground(launch).stop_all([spec()], keep=(), listener=Unheard())
     assert launch.stopped == [
         "engine bare spark-control-engine",
         "spec docker spark-control-engine",
@@ -84,13 +84,13 @@ async def test_an_engine_under_a_name_of_old_settings_goes_though_memory_is_not_
     old = Engine(**engine("swap-0").to_dict() | {"container": "old-name"})
     launch = Launch(old)
     launch.memory_fails = DeadlineExceeded("nvidia-smi gave no answer")
-    await ground(launch).stop_all([spec()], keep_tag=None, listener=Unheard())
+    await ground(launch).stop_all([spec()], keep=(), listener=Unheard())
     assert launch.stopped == ["engine docker old-name", "spec docker spark-control-engine"]
 
 
 async def test_what_the_specs_name_is_stopped_once() -> None:
     launch = Launch(engine("swap-1"))
-    await ground(launch).stop_all([spec()], keep_tag=None, listener=Unheard())
+    await ground(launch).stop_all([spec()], keep=(), listener=Unheard())
     assert launch.stopped == ["spec docker spark-control-engine"]
 
 

@@ -22,6 +22,7 @@ from server.swap.events import (
     Event,
     Healthy,
     Hold,
+    Placement,
     Prove,
     Restore,
     Serve,
@@ -35,7 +36,7 @@ from server.swap.events import (
 from server.swap.machine import TABLE, advance, effect_of
 from server.swap.model import FINAL, State, SwapError, SwapRecord
 from server.swap.node import FINAL_NODES, ROLLBACK, STAGE_OF, STATE_OF, UNTOUCHED, Node
-from tests.swap.made import at, deployment, engine, record
+from tests.swap.made import at, deployment, engine, record, spec
 
 ERROR = SwapError("oom", "it broke", "cause", "advice", "log")
 OK_FINDING = {"code": "fit", "severity": "ok", "message": "fits", "advice": "", "host": None}
@@ -47,9 +48,14 @@ BAD_FINDING = {
     "host": None,
 }
 
+ALONE = Placement(spec())
+REPLACE = Placement(spec(), (deployment(),))
+OVERLAP = Placement(spec(), (deployment(),), "overlap")
+BESIDE = Placement(spec(), (), "beside")
+
 EVENTS: tuple[Event, ...] = (
     Admitted(deployment()),
-    Checked((OK_FINDING,)),
+    Checked((OK_FINDING,), REPLACE),
     Drained(),
     Stopped(),
     StepBegan("stop", "spark-1"),
@@ -86,6 +92,10 @@ NEXT: dict[tuple[Node, type], Node] = {
     (Node.WARMING, Answered): Node.SERVING,
     (Node.WARMING, Broke): Node.RB_STOPPING,
     (Node.WARMING, CancelAsked): Node.RB_STOPPING,
+    (Node.RELIEVING, Drained): Node.RETIRING,
+    (Node.RELIEVING, Broke): Node.RETIRING,
+    (Node.RETIRING, Stopped): Node.SERVING,
+    (Node.RETIRING, Broke): Node.SERVING,
     (Node.RB_STOPPING, Discarded): Node.RB_STARTING,
     (Node.RB_STOPPING, Broke): Node.FAILED,
     (Node.RB_STARTING, Started): Node.RB_LOADING,
@@ -139,7 +149,7 @@ def test_a_swap_without_a_previous_model_runs_straight_through() -> None:
     """First load: nothing to drain, still everything of ours is stopped before the start."""
     made, effects = advance(record(), Admitted(None), at(0))
     assert effects == (Check(),)
-    made, effects = advance(made, Checked((OK_FINDING,)), at(1))
+    made, effects = advance(made, Checked((OK_FINDING,), ALONE), at(1))
     assert (made.state, effects) == (State.STOPPING, (StopAll(),))
     made, effects = advance(made, Stopped(), at(2))
     assert effects == (Start(made.target, "swap-1"),)
@@ -164,18 +174,18 @@ def test_a_swap_without_a_previous_model_runs_straight_through() -> None:
 
 def test_the_old_engine_is_held_drained_and_taken_off_before_it_is_stopped() -> None:
     made, _ = advance(record(), Admitted(deployment()), at(0))
-    made, effects = advance(made, Checked((OK_FINDING,)), at(1))
-    assert effects == (Hold(), Drain())
+    made, effects = advance(made, Checked((OK_FINDING,), REPLACE), at(1))
+    assert effects == (Hold(("old",)), Drain(("old",)))
     made, effects = advance(made, Drained(), at(2))
-    assert effects == (Serve(None), StopAll())
+    assert effects == (Serve(drop=("old",)), StopAll())
 
 
 def test_a_refused_preflight_proves_that_the_previous_model_still_answers() -> None:
     """`rolled_back` is only said after an answer, even when nothing was touched."""
     made, _ = advance(record(), Admitted(deployment()), at(0))
-    made, effects = advance(made, Checked((BAD_FINDING,)), at(1))
+    made, effects = advance(made, Checked((BAD_FINDING,), REPLACE), at(1))
     previous = deployment()
-    assert effects == (Admit(), Prove(previous.spec, previous.engine))
+    assert effects == (Admit(("old",)), Prove(previous.spec, previous.engine))
     assert made.error is not None
     assert made.error.code == "fit_cannot"
     made, _ = advance(made, Answered(), at(2))
@@ -184,13 +194,13 @@ def test_a_refused_preflight_proves_that_the_previous_model_still_answers() -> N
 
 def test_a_refused_preflight_with_nothing_served_has_failed() -> None:
     made, _ = advance(record(), Admitted(None), at(0))
-    made, effects = advance(made, Checked((BAD_FINDING,)), at(1))
-    assert (made.state, effects) == (State.FAILED, (Serve(None),))
+    made, effects = advance(made, Checked((BAD_FINDING,), ALONE), at(1))
+    assert (made.state, effects) == (State.FAILED, (Serve(),))
 
 
 def test_force_overrides_the_findings_and_keeps_them() -> None:
     made, _ = advance(record(force=True), Admitted(None), at(0))
-    made, _ = advance(made, Checked((BAD_FINDING,)), at(1))
+    made, _ = advance(made, Checked((BAD_FINDING,), ALONE), at(1))
     assert made.state is State.STOPPING
     assert made.findings == (BAD_FINDING,)
 
@@ -198,7 +208,7 @@ def test_force_overrides_the_findings_and_keeps_them() -> None:
 def test_force_never_opens_a_directory_that_nobody_allowed() -> None:
     outside = BAD_FINDING | {"code": "files_outside"}
     made, _ = advance(record(force=True), Admitted(None), at(0))
-    made, _ = advance(made, Checked((BAD_FINDING, outside)), at(1))
+    made, _ = advance(made, Checked((BAD_FINDING, outside), ALONE), at(1))
     assert made.state is State.FAILED
     assert made.error is not None
     assert made.error.code == "files_outside"
@@ -210,7 +220,7 @@ def test_an_untouched_previous_engine_that_is_mute_is_started_again() -> None:
     made = record("rb_warming", previous=previous, engine=previous.engine, error=ERROR)
     made, effects = advance(made, Broke(ERROR), at(1))
     assert Node(made.node) is Node.RB_STARTING
-    assert effects == (Hold(), Restore(previous, "swap-1-rb"))
+    assert effects == (Serve(drop=("old",)), Restore(previous, "swap-1-rb"))
 
 
 def test_a_model_already_served_is_only_asked_for_an_answer() -> None:
@@ -227,11 +237,12 @@ def test_force_restarts_a_model_already_served() -> None:
 
 
 def test_an_unload_ends_with_nothing_served() -> None:
-    made, effects = advance(record(unload=True), Admitted(deployment()), at(0))
-    assert effects == (Hold(), Drain())
+    asked = Admitted(deployment(), evicted=(deployment(),))
+    made, effects = advance(record(unload=True), asked, at(0))
+    assert effects == (Hold(("old",)), Drain(("old",)))
     made, _ = advance(made, Drained(), at(1))
     made, effects = advance(made, Stopped(), at(2))
-    assert (made.state, effects) == (State.UNLOADED, (Serve(None),))
+    assert (made.state, effects) == (State.UNLOADED, (Serve(drop=("old",)),))
 
 
 def test_a_cancelled_unload_restores_the_model() -> None:
@@ -290,8 +301,12 @@ event_lists = st.lists(
     st.sampled_from(
         [
             *EVENTS,
-            Checked((BAD_FINDING,)),
+            Checked((BAD_FINDING,), REPLACE),
+            Checked((OK_FINDING,), ALONE),
+            Checked((OK_FINDING,), OVERLAP),
+            Checked((OK_FINDING,), BESIDE),
             Admitted(None),
+            Admitted(deployment(), evicted=(deployment(), deployment("older", "swap-00"))),
             Admitted(deployment("new"), already=True),
             Started(engine("swap-1-rb", "old")),
         ]
@@ -318,7 +333,7 @@ def test_invariants_hold_for_any_sequence_of_events(
         cleared = cleared or isinstance(event, (Stopped, Discarded))
         for effect in effects:
             if isinstance(effect, Start):
-                assert cleared
+                assert cleared or after.mode != "replace"
             if isinstance(effect, Serve) and effect.deployment is not None:
                 assert isinstance(event, Answered)
         if after.state.final:
@@ -330,7 +345,7 @@ def test_invariants_hold_for_any_sequence_of_events(
 
 def test_a_first_load_does_not_say_that_it_stops_an_engine() -> None:
     made, _ = advance(record(), Admitted(None), at(0))
-    made, _ = advance(made, Checked((OK_FINDING,)), at(1))
+    made, _ = advance(made, Checked((OK_FINDING,), ALONE), at(1))
     assert made.stage == "making sure that nothing else runs"
     made, _ = advance(record(unload=True), Admitted(None), at(0))
     assert made.stage == "making sure that nothing else runs"
@@ -357,5 +372,5 @@ def test_a_clean_up_that_fails_is_not_told_as_done() -> None:
 def test_a_cancelled_unload_of_nothing_starts_nothing() -> None:
     made, _ = advance(record(unload=True), Admitted(None), at(0))
     made, effects = advance(made, CancelAsked("me"), at(1))
-    assert (made.state, effects) == (State.CANCELLED, (Serve(None),))
+    assert (made.state, effects) == (State.CANCELLED, (Serve(),))
     assert [step.name for step in made.steps] == ["stopping"]

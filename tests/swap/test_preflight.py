@@ -9,7 +9,7 @@ from server.base.units import GIB
 from server.catalog.fit import Fit
 from server.catalog.model import ModelFiles
 from server.launch.model import LaunchSpec
-from server.swap.preflight import HostFacts, findings
+from server.swap.preflight import HostFacts, Standing, findings
 from tests.swap.made import engine, spec
 
 GOOD_FILES = ModelFiles("spark-1", True, True, "/x", 40 * GIB, {"model_type": "qwen3"})
@@ -22,10 +22,11 @@ def codes(
     fit: Fit | None = FITS,
     made: LaunchSpec | None = None,
     launch: tuple[Finding, ...] = (),
+    standing: Standing | None = None,
 ) -> dict[str, Severity]:
     target = made or spec()
-    served = engine("swap-0", "old")
-    return {f.code: f.severity for f in findings(target, facts, launch, fit, served)}
+    standing = standing or Standing(goes=frozenset({"swap-0"}))
+    return {f.code: f.severity for f in findings(target, facts, launch, fit, standing)}
 
 
 def test_a_good_host_has_only_good_findings() -> None:
@@ -43,7 +44,7 @@ def test_every_finding_of_an_error_says_what_to_do() -> None:
     lost = replace(GOOD, files=ModelFiles("spark-1", False, None, reason="no such folder"))
     local = replace(spec(), local_path=True)
     for facts in (bad, taken, lost):
-        for one in findings(local, [facts], (), None, None):
+        for one in findings(local, [facts], (), None, Standing()):
             if one.severity is Severity.ERROR:
                 assert one.advice
 
