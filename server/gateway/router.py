@@ -1,17 +1,98 @@
-"""The first `Router`: one engine, no queue, no swap on demand.
+"""The `Router`: what a name means, and a place at who answers it.
 
-Looks at what is served, takes the lease in the same breath, and says no with the reason otherwise.
+Owns the order of a request that asks for a model: refused at once, bridged, or let in by the
+admission while the demand sees that it waits. Decisions are made by `route`, `demand` and the
+admission.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 from server.catalog.model import Catalog
+from server.config.model import Settings
+from server.gateway.demand.bridge import bridge, bridged
+from server.gateway.demand.service import Demand
 from server.gateway.inflight import InFlight
-from server.gateway.model import Ask, Grant, Operation, Route, Waiting
+from server.gateway.model import Ask, Grant, Operation, Route, SwapPolicy, Waiting
 from server.gateway.pools import engine, rewritten
 from server.gateway.refusal import refusal
-from server.gateway.route import Known, resolve
+from server.gateway.route import Known, model_of, resolve
 from server.swap.model import Serving, SwapRecord
+
+_REMEMBERED = 1024
+
+
+class Admits(Protocol):
+    async def admit(self, ask: Ask, heard: Callable[[Waiting], None]) -> Grant: ...
+
+
+class GatewayRouter:
+    """One per app."""
+
+    def __init__(
+        self, *, demand: Demand, admission: Admits, settings: Callable[[], Settings]
+    ) -> None:
+        self._demand = demand
+        self._admission = admission
+        self._settings = settings
+        self._known = Known(demand.known().catalog)
+        self._routes: dict[tuple[str, str | None], Route] = {}
+
+    def resolve(self, operation: Operation, model: str | None) -> Route:
+        """Remembered for as long as nothing that has a name changes."""
+        known = self._demand.known()
+        if not _same(known, self._known) or len(self._routes) >= _REMEMBERED:
+            self._known = known
+            self._routes.clear()
+        key = (operation.path, model)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._routes[key] = resolve(operation, model, known)
+        return route
+
+    async def admit(self, ask: Ask, heard: Callable[[Waiting], None]) -> Grant:
+        model = model_of(ask.route.pool)
+        if model is None:
+            return await self._admission.admit(ask, heard)
+        demand = self._demand
+        policy = demand.policy(ask)
+        if not demand.loaded(model):
+            demand.admissible(model, policy)
+            grant = await self._bridged(model, ask, policy, heard)
+            if grant is not None:
+                return grant
+        with demand.wants.waiting(model, ask, policy):
+            grant = await self._admission.admit(ask, heard)
+        demand.granted(model)
+        return grant
+
+    async def _bridged(
+        self, model: str, ask: Ask, policy: SwapPolicy, heard: Callable[[Waiting], None]
+    ) -> Grant | None:
+        """The answer of another model, when the settings name one and it is ready; its own model is
+        loaded all the same."""
+        demand, name = self._demand, self._settings().gateway.bridge
+        if name is None or (policy != "auto" and not demand.loading(model)):
+            return None
+        route = bridge(name, ask, demand.known(), demand.pools)
+        if route is None:
+            return None
+        demand.mark(model, ask, policy)
+        grant = await self._admission.admit(replace(ask, route=route), heard)
+        served = model_of(route.pool)
+        if served is not None:
+            demand.granted(served)
+        return bridged(grant, name)
+
+
+def _same(one: Known, other: Known) -> bool:
+    """The parts are immutable and replaced as a whole."""
+    return (
+        one.catalog is other.catalog
+        and one.services is other.services
+        and (one.layout is other.layout or one.layout == other.layout)
+    )
 
 
 class ServingRouter:

@@ -1,0 +1,49 @@
+"""Which other model answers while the wanted one is being loaded. Pure.
+
+Owns what may be bridged: chat in its four dialects, by a model that is served now or a service of
+kind `llm` that takes requests. Refuses to load anything for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from server.base.errors import SparkError
+from server.base.health import Health
+from server.gateway.model import Ask, Grant, Route, Upstream
+from server.gateway.route import Known, resolve
+
+BRIDGED = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"})
+
+
+def bridge(
+    name: str | None, ask: Ask, known: Known, pools: Mapping[str, Sequence[Upstream]]
+) -> Route | None:
+    """The way to the bridge named in the settings, None when there is none for this request. The
+    fields of a variant stay behind: they are meant for the model that was asked for."""
+    if name is None or not ask.bridge or ask.operation.path not in BRIDGED:
+        return None
+    try:
+        route = resolve(ask.operation, name, known)
+    except SparkError:
+        return None
+    if route.pool == ask.route.pool or not any(map(_answers, pools.get(route.pool, ()))):
+        return None
+    return replace(route, asked=ask.route.asked, params={})
+
+
+def _answers(upstream: Upstream) -> bool:
+    return upstream.accepting and upstream.health.health is not Health.DOWN
+
+
+def bridged(grant: Grant, name: str) -> Grant:
+    """The grant with what its caller is told, and with a name that the bridge knows."""
+    model = grant.route.model
+    return replace(
+        grant,
+        rewrite=grant.rewrite or model,
+        notes=(
+            *grant.notes,
+            (b"x-spark-bridge", name.encode("ascii", "replace")),
+            (b"x-spark-model", model.encode("ascii", "replace")),
+        ),
+    )

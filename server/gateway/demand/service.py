@@ -1,0 +1,332 @@
+"""The demand: looks at who waits and what is served, decides by `policy`, and acts.
+
+Owns the task, the holds it has set, what it told people, and when each model was last used. Woken
+by the admission, by the swaps and once a second. Refuses to touch a host: it asks the swap service,
+as a person would.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from server.base.bus import EventBus
+from server.base.clock import Clock
+from server.base.errors import SparkError
+from server.base.health import Verdict
+from server.base.logs import get_logger
+from server.catalog.model import Catalog
+from server.config.model import Settings
+from server.gateway.demand.gather import Seen, gather, rules_of
+from server.gateway.demand.model import (
+    Action,
+    AskPeople,
+    Evicted,
+    Hold,
+    Refuse,
+    ReturnToDefault,
+    StartSwap,
+    Unhold,
+    Unload,
+)
+from server.gateway.demand.outlook import eta
+from server.gateway.demand.policy import decide
+from server.gateway.demand.setbacks import Setbacks, error_of
+from server.gateway.demand.usage import Usage
+from server.gateway.demand.wants import Wants
+from server.gateway.model import Ask, SwapPolicy, Upstream
+from server.gateway.pools import Pools, pools
+from server.gateway.refusal import refusal
+from server.gateway.route import Known, model_pool, not_found
+from server.swap.model import OnConflict, Serving, State, SwapRecord, Use
+
+TICK_SECONDS = 1.0
+PAUSE_SECONDS = 0.02
+"""At least this long between two looks, however many requests come and go."""
+
+
+class Swaps(Protocol):
+    """What the demand needs of the swap service."""
+
+    def layout(self) -> tuple[Serving, ...]: ...
+    def current(self) -> SwapRecord | None: ...
+    def queue(self) -> tuple[SwapRecord, ...]: ...
+    def eta_seconds(self, model: str) -> float | None: ...
+    async def get(self, swap_id: str) -> SwapRecord: ...
+    async def request(
+        self, model: str, *, on_conflict: OnConflict = "queue", requested_by: str
+    ) -> SwapRecord: ...
+    async def unload(self, model: str | None = None, *, requested_by: str) -> SwapRecord: ...
+
+
+class Turnstile(Protocol):
+    """What the demand says to the admission."""
+
+    def set_pools(self, pools: Mapping[str, tuple[Upstream, ...]]) -> None: ...
+    def hold(self, pool: str) -> None: ...
+    def unhold(self, pool: str) -> None: ...
+    def refuse(self, pool: str, error: SparkError) -> None: ...
+    def set_eta(self, pool: str, seconds: float | None) -> None: ...
+
+
+class Demand:
+    """One per app: `start()` once, `close()` at shutdown. `evicts` says who would go for a model;
+    it may ask the hosts."""
+
+    def __init__(
+        self,
+        *,
+        swaps: Swaps,
+        admission: Turnstile,
+        catalog: Callable[[], Catalog],
+        settings: Callable[[], Settings],
+        in_flight: Callable[[], Mapping[str, int]],
+        verdicts: Callable[[], Mapping[str, Verdict]],
+        evicts: Callable[[str], Awaitable[Evicted]],
+        bus: EventBus,
+        clock: Clock,
+    ) -> None:
+        self._swaps = swaps
+        self._admission = admission
+        self._catalog = catalog
+        self._settings = settings
+        self._in_flight = in_flight
+        self._verdicts = verdicts
+        self._evicts = evicts
+        self._bus = bus
+        self._clock = clock
+        self.wants = Wants()
+        self.setbacks = Setbacks()
+        self._usage = Usage(clock.monotonic())
+        self._pools: Pools = {}
+        self._held: frozenset[str] = frozenset()
+        self._asked: frozenset[str] = frozenset()
+        self._etas: dict[str, float] = {}
+        self._under_way: dict[str, str | None] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._log = get_logger("demand")
+
+    # ---- life
+
+    async def start(self) -> None:
+        self.refresh()
+        self._task = asyncio.create_task(self._run(), name="demand")
+
+    async def close(self) -> None:
+        """What was started goes on."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self.look()
+            except SparkError as error:
+                self._log.warning("demand.failed", error=error.message)
+            except Exception:  # a bug of ours: without this task nothing is loaded again
+                self._log.exception("demand.bug")
+            await asyncio.sleep(PAUSE_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._wake.wait()
+
+    # ---- what others tell and ask; all of it at once, from memory
+
+    def poke(self) -> None:
+        """Somebody waits who did not before, or left, or is done."""
+        if self.wants.any() or self._held:
+            self._wake.set()
+
+    def changed(self) -> None:
+        """What is served, or a swap, changed. A drain that begins now must be seen now."""
+        self.refresh()
+        self._wake.set()
+
+    def refresh(self) -> None:
+        """The pools as they are now."""
+        made = pools(self._catalog(), self._swaps.layout(), self._settings(), self._verdicts())
+        if made != self._pools:
+            self._pools = made
+            self._admission.set_pools(made)
+
+    @property
+    def pools(self) -> Pools:
+        return self._pools
+
+    def loaded(self, model: str) -> bool:
+        """Whether a request for it goes first, or needs a swap."""
+        return any(one.model == model and one.accepting for one in self._swaps.layout())
+
+    def under_way(self) -> tuple[SwapRecord, ...]:
+        """The running swap, then the queued ones."""
+        current = self._swaps.current()
+        return (*((current,) if current else ()), *self._swaps.queue())
+
+    def loading(self, model: str) -> bool:
+        return any(swap.model == model for swap in self.under_way())
+
+    def mark(self, model: str, ask: Ask, policy: SwapPolicy) -> None:
+        """Another model answers this request; its own is wanted all the same."""
+        self.wants.mark(model, ask, policy, self._clock.monotonic())
+        self._wake.set()
+
+    def policy(self, ask: Ask) -> SwapPolicy:
+        """The caller's own, else the model's, else the settings'."""
+        model = self._catalog().models.get(ask.route.model)
+        own = ask.caller.swap or (model.swap if model else None)
+        return own or ("auto" if self._settings().gateway.auto_swap else "never")
+
+    def admissible(self, model: str, policy: SwapPolicy) -> None:
+        """Refuses at once who would wait in vain for a model that is not loaded."""
+        if policy == "never":
+            raise refusal(model, self._swaps.layout(), self.under_way())
+        if not self.loading(model):
+            error = self.setbacks.why(model, self._clock.monotonic())
+            if error is not None:
+                raise error
+
+    def granted(self, model: str) -> None:
+        self._usage.used(model, self._clock.monotonic())
+
+    def use(self) -> Mapping[str, Use]:
+        """How each served model is used: what an eviction goes by."""
+        now, counts = self._clock.monotonic(), self._in_flight()
+        return {
+            one.model: Use(
+                counts.get(one.model, 0),
+                0.0 if counts.get(one.model) else self._usage.idle(one.model, now),
+                self.wants.count(one.model),
+            )
+            for one in self._swaps.layout()
+        }
+
+    # ---- one look
+
+    async def look(self) -> None:
+        """Look, decide, act. Called by the task; tests call it instead."""
+        self.refresh()
+        await self._follow()
+        seen = await self._see()
+        facts = gather(seen, self.wants, self._usage)
+        self._asked &= {wanted.model for wanted in facts.wanted}
+        rules = rules_of(seen)
+        for action in decide(facts, rules):
+            await self._act(action)
+        etas = {
+            wanted.model: seconds
+            for wanted in facts.wanted
+            if (seconds := eta(wanted, self.under_way(), facts, rules, self._swaps.eta_seconds))
+            is not None
+        }
+        for model in self._etas.keys() | etas.keys():
+            self._admission.set_eta(model_pool(model), etas.get(model))
+        self._etas = etas
+
+    async def _see(self) -> Seen:
+        catalog, settings, layout = self._catalog(), self._settings(), self._swaps.layout()
+        now = self._clock.monotonic()
+        seen = Seen(
+            catalog=catalog,
+            settings=settings,
+            layout=layout,
+            swaps=tuple(swap.model for swap in self.under_way()),
+            in_flight=self._in_flight(),
+            blocked={**self.setbacks.all(now), **self._missing(catalog, now)},
+            held=self._held,
+            asked=self._asked,
+            now=now,
+            wall=self._clock.now(),
+        )
+        evicts = {model: await self._evicts(model) for model in self._placed(seen)}
+        return seen.with_evicts(evicts)
+
+    def _placed(self, seen: Seen) -> Sequence[str]:
+        """The models whose place matters now. None while a swap is under way."""
+        if seen.swaps:
+            return ()
+        served = {one.model for one in seen.layout}
+        wanted = [m for m in self.wants.models(seen.now) if m not in served]
+        default = rules_of(seen).default_model
+        if not wanted and default and default not in served:
+            wanted = [default]
+        return [model for model in wanted if model not in seen.blocked]
+
+    def _missing(self, catalog: Catalog, now: float) -> dict[str, SparkError]:
+        """Wanted, and taken out of the catalog or disabled meanwhile."""
+        served = {one.model for one in self._swaps.layout()}
+        ids = [model.id for model in catalog.models.values() if model.enabled]
+        return {
+            model: not_found(model, ids)
+            for model in self.wants.models(now)
+            if model not in served and model not in ids
+        }
+
+    async def _follow(self) -> None:
+        """What became of the swaps that were under way at the last look."""
+        now = self._clock.monotonic()
+        under_way = {swap.id: swap.model for swap in self.under_way()}
+        for swap_id in self._under_way.keys() - under_way.keys():
+            model = self._under_way[swap_id]
+            record = await self._swaps.get(swap_id)
+            if model is None or not record.state.final:
+                continue
+            if record.state is State.SERVING:
+                self.setbacks.loaded(model)
+                self.wants.unmark(model)
+            else:
+                self.setbacks.failed(model, error_of(model, record), now)
+        self._under_way = under_way
+
+    async def _act(self, action: Action) -> None:
+        match action:
+            case StartSwap(model, caller):
+                await self._swap(model, caller)
+            case ReturnToDefault(model):
+                await self._swap(model, "return to the default model")
+            case Unload(model):
+                self._usage.part(model)
+                await self._swaps.unload(model, requested_by="demand: unused for its ttl")
+            case Hold(model):
+                self._held |= {model}
+                self._admission.hold(model_pool(model))
+            case Unhold(model):
+                self._held -= {model}
+                self._admission.unhold(model_pool(model))
+            case Refuse(model, error):
+                self.wants.unmark(model)
+                self._admission.refuse(model_pool(model), error)
+            case AskPeople(model, count, caller):
+                self._asked |= {model}
+                self._ask(model, count, caller)
+
+    async def _swap(self, model: str, caller: str) -> None:
+        try:
+            record = await self._swaps.request(model, requested_by=f"demand: {caller}")
+        except SparkError as error:
+            self._log.warning("demand.refused", model=model, error=error.message)
+            self.setbacks.failed(model, error, self._clock.monotonic())
+            self._wake.set()
+            return
+        self._under_way[record.id] = model
+
+    def _ask(self, model: str, count: int, caller: str) -> None:
+        requests = "A request waits" if count == 1 else f"{count} requests wait"
+        self._bus.publish(
+            "notice",
+            f"ask-{model}",
+            {
+                "level": "info",
+                "message": f"{requests} for {model}, which is not loaded (asked by {caller}).",
+                "advice": f"Swap it in, or run `spark-control swap {model}`; they wait.",
+                "model": model,
+            },
+        )
+
+    def known(self) -> Known:
+        """All that can be named now."""
+        return Known(self._catalog(), self._swaps.layout(), self._settings().services)
