@@ -161,12 +161,7 @@ class AiohttpUpstream:
         try:
             inner = await self._send(self._pooled, request, upload, context)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            # Only a connection that had idled can be stale; a new one that broke is a real failure.
-            if (
-                isinstance(error, aiohttp.ClientConnectorError)
-                or not context.get("reused")
-                or upload is not None
-            ):
+            if upload is not None or not _stale(error, reused="reused" in context):
                 raise translate(error, request.name, upload) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise translate(error, request.name, upload) from None
@@ -223,6 +218,14 @@ def _answer(
         inner.close()
         raise malformed(name)
     return _Response(inner, name, upload, retried=retried)
+
+
+def _stale(error: aiohttp.ServerDisconnectedError | aiohttp.ClientOSError, *, reused: bool) -> bool:
+    """Pure. Only a connection that had idled can be stale; a new one that broke is a real failure,
+    and so is one that wrote back: aiohttp then keeps what it has of the head as `message`."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return reused and isinstance(error.message, str)
+    return reused and not isinstance(error, aiohttp.ClientConnectorError)
 
 
 def translate(error: BaseException, name: str, upload: _Upload | None) -> SparkError:
