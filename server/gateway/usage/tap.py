@@ -6,7 +6,7 @@ whether they carry content, so that an answer without usage is counted by its pi
 piece is known. How an answer is cut into chunks makes no difference. A JSON answer is parsed at its
 end when it is small; of a large one (embeddings) the end is kept, where `usage` stands.
 
-Pure. A chunk of a stream costs a third of a microsecond.
+Pure. A chunk of a stream costs half a microsecond.
 """
 
 import json
@@ -24,12 +24,16 @@ LINE_LIMIT = 1 << 20
 WHOLE_LIMIT = 64 << 10
 """Larger JSON answers are not kept whole: a piece of this size from each end is."""
 _HEAD = 4 << 10
+_NEWLINE = 10
+_NO_TEXT = (34, 10, 13)  # a quote, the end of the line
+_NOWHERE = b"\n\r"  # in no line, and not at the end of one
 
-_USAGE = re.compile(rb'"usage":\s*\{')
+_USAGE = re.compile(rb'"usage":[ \t\r\n]*\{')
 _CONTENT = re.compile(
-    rb'"(?:content|text|reasoning_content|reasoning|arguments|thinking|partial_json)":\s*"[^"]'
+    rb'"(?:content|text|reasoning_content|reasoning|arguments|thinking|partial_json)"'
+    rb':[ \t]*"[^"\r\n]'
 )
-_DELTA = re.compile(rb'"(?:delta|content)":\s*"[^"]')
+_DELTA = re.compile(rb'"(?:delta|content)":[ \t]*"[^"\r\n]')
 _DURATION = re.compile(rb'"duration":\s*"?([0-9]{1,9}(?:\.[0-9]{1,12})?)')
 # Their events repeat whole texts under `text`; the pieces are under `delta`.
 _BY_DELTA = ("/v1/responses", "/v1/audio/")
@@ -62,7 +66,16 @@ def make_tap(operation: Operation, content_type: bytes, streaming: bool) -> Tap 
 class StreamTap:
     """Server-Sent Events, one line of JSON each."""
 
-    __slots__ = ("_carry", "_content", "_counted", "_skipping", "_told", "first_token")
+    __slots__ = (
+        "_amid",
+        "_carry",
+        "_content",
+        "_counted",
+        "_skipping",
+        "_told",
+        "_where",
+        "first_token",
+    )
 
     def __init__(self, content: re.Pattern[bytes] = _CONTENT) -> None:
         self.first_token = False
@@ -71,16 +84,16 @@ class StreamTap:
         self._told: Used | None = None
         self._carry = bytearray()  # a line that has not ended yet
         self._skipping = False  # within a line that is too long
+        self._amid = False  # either of the two
+        self._where = _NOWHERE
 
     def feed(self, chunk: bytes) -> None:
         # Nearly every chunk is one whole `data:` line and the empty one after it.
         if (
-            not self._carry
+            chunk.find(b"\n") == len(chunk) - 2 <= LINE_LIMIT
             and chunk[:5] == b"data:"
-            and chunk.find(b"\n") == len(chunk) - 2
-            and chunk[-1:] == b"\n"
-            and len(chunk) <= LINE_LIMIT
-            and not self._skipping
+            and chunk[-1] == _NEWLINE
+            and not self._amid
         ):
             self._data(chunk)
         else:
@@ -96,7 +109,13 @@ class StreamTap:
     # -- inside
 
     def _data(self, line: bytes) -> None:
-        if self._content.search(line) is not None:
+        """`line` with the newline that ends it."""
+        # Where the last piece was is where this one will be: a quarter of the pattern's cost.
+        at = line.find(self._where)
+        if at >= 0 and line[at + len(self._where)] not in _NO_TEXT:
+            self._counted += 1
+        elif (found := self._content.search(line)) is not None:
+            self._where = found[0][:-1]
             self._counted += 1
             self.first_token = True
         if b'"usage"' in line and _USAGE.search(line) is not None:
@@ -118,19 +137,19 @@ class StreamTap:
             elif self._carry:
                 self._carry += line
                 self._line(bytes(self._carry))
+                self._carry.clear()
             else:
                 self._line(line)
-            self._carry.clear()
-        if self._skipping:
-            return
-        self._carry += rest
-        if len(self._carry) > LINE_LIMIT:
-            self._skipping = True
-            self._carry.clear()
+        if not self._skipping:
+            self._carry += rest
+            if len(self._carry) > LINE_LIMIT:
+                self._skipping = True
+                self._carry.clear()
+        self._amid = self._skipping or bool(self._carry)
 
     def _line(self, line: bytes) -> None:
         if line[:5] == b"data:" and len(line) <= LINE_LIMIT:
-            self._data(line)
+            self._data(line + b"\n")
 
 
 class WholeTap:
