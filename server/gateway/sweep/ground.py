@@ -47,8 +47,8 @@ def finder(
 
 
 class GatewayGround:
-    """`monotonic` is the clock that passages carry. `began` and `ended` hear of every lease, so
-    that what a sweep costs is booked on it (the GPU-busy meter)."""
+    """`monotonic` is the clock that passages carry, `since` when the sweep was asked for. A sweep's
+    own requests are no passages: they are in no statistics of callers."""
 
     def __init__(
         self,
