@@ -232,7 +232,7 @@ class TestRefusal:
 class TestListing:
     def test_a_served_model_that_left_the_catalog_is_listed(self) -> None:
         """`/v1/models` never hides what answers."""
-        entries = listing(MODELS, serving("gone", names=("gone", "g")), (), T0)
+        entries = listing(MODELS, (serving("gone", names=("gone", "g")),), (), T0)
         assert entries[0]["id"] == "gone"
         assert find(entries, "g") == entries[0]
         assert "off" not in [entry["id"] for entry in entries]
@@ -248,11 +248,11 @@ class TestListing:
     )
     def test_the_state_of_a_model_follows_its_swap(self, swap: State, expected: str) -> None:
         """A swap that ended says nothing any more."""
-        assert state_of("large", None, [record().with_(model="large", state=swap)]) == expected
+        assert state_of("large", (), [record().with_(model="large", state=swap)]) == expected
 
     def test_a_draining_model_is_not_said_to_be_serving(self) -> None:
         """It takes no new requests."""
-        assert state_of("tiny", serving("tiny", accepting=False), ()) == "draining"
+        assert state_of("tiny", (serving("tiny", accepting=False),), ()) == "draining"
 
 
 class TestWire:

@@ -21,22 +21,24 @@ def eta(
     if swaps and swaps[0].model == wanted.model:
         return swaps[0].eta_seconds
     running = swaps[0].eta_seconds if swaps else 0.0
-    total = running
-    for model in [*(swap.model for swap in swaps[1:]), wanted.model]:
-        load = _load(model, learned, running)
-        if total is None or load is None:
-            return None
-        total += load
-        if model == wanted.model and len(swaps) > 1 and _queued(model, swaps):
-            return total
-    if total is None or wanted.policy != "auto":
+    queued = [swap.model for swap in swaps[1:]]
+    if wanted.model in queued:
+        loads = queued[: queued.index(wanted.model) + 1]
+        turn: float | None = 0.0
+    else:
+        loads = [*queued, wanted.model]
+        turn = _turn(wanted, facts, rules)
+    parts = [running, turn, *(_load(model, learned, running) for model in loads)]
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+def _turn(wanted: Wanted, facts: Facts, rules: Rules) -> float | None:
+    """Until its swap may begin; unknown when that is for a person to decide."""
+    if wanted.policy != "auto":
         return None
     turns = [wait_for(each, wanted, rules) for each in victims(wanted.model, facts)]
-    return total + max(turns, default=0.0)
-
-
-def _queued(model: str, swaps: Sequence[SwapRecord]) -> bool:
-    return any(swap.model == model for swap in swaps[1:])
+    return max(turns, default=0.0)
 
 
 def _load(model: str | None, learned: Learned, running: float | None) -> float | None:
