@@ -33,10 +33,18 @@ from server.fleet import doctor
 from server.fleet.service import Fleet
 from server.gateway.client.make import make_client
 from server.gateway.inflight import InFlight
+from server.gateway.keys.gate import Gate
+from server.gateway.keys.ledger import KeyLedger
+from server.gateway.keys.service import Keys
+from server.gateway.limits.limiter import Limiter
+from server.gateway.listing import listing
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.model import UpstreamClient
+from server.gateway.operations import SEGMENTS
 from server.gateway.router import ServingRouter
 from server.gateway.service import Gateway
+from server.gateway.usage.ledger import UsageLedger
+from server.gateway.usage.service import Usage
 from server.launch.plan import build_spec, groups
 from server.launch.service import Engines
 from server.ssh.hostkeys import HostKeys
@@ -61,7 +69,6 @@ from server.web.readiness import checks
 
 SHUTDOWN_GRACE_SECONDS = 2.0
 REFRESH_SECONDS = 1.0
-MAX_JSON_BODY = 64 << 20
 ENGINE_HTTP_LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=8)
 
 
@@ -83,6 +90,9 @@ class App:
     swap_metrics: SwapMetrics
     notices: NoticeBoard
     inflight: InFlight
+    keys: Keys
+    gate: Gate
+    usage: Usage
     upstream: UpstreamClient
     http: httpx.AsyncClient
     bus: EventBus
@@ -92,6 +102,9 @@ class App:
     async def start(self) -> None:
         """Raises `SparkError` when the database cannot be used; hosts may all be down."""
         await self.database.open()
+        await self.keys.start()
+        await self.usage.start()
+        self.gate.restore(await self.usage.today())
         await self.fleet.start()
         await self.swap_metrics.start()
         await self.notices.start()
@@ -117,6 +130,8 @@ class App:
         await self.fleet.close()
         await self.pool.close()
         await self.upstream.close()
+        await self.keys.close()
+        await self.usage.close()
         await self.http.aclose()
         await self.database.close()
 
@@ -219,6 +234,17 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         groups=groups,
         pinned=lambda: _pinned(catalog.snapshot()),
     )
+    keys = Keys(KeyLedger(database), clock)
+    gate = Gate(
+        keys,
+        Limiter(),
+        clock,
+        require_key=lambda: store.current.gateway.require_key,
+        canonical=lambda name: _canonical(catalog, name),
+    )
+    usage = Usage(
+        UsageLedger(database), clock, known=lambda name: _known(catalog, store.current, name)
+    )
     registry = CollectorRegistry()
     registry.register(FleetCollector(fleet, swaps, clock))
     discovery = DiscoveryCache(
@@ -236,12 +262,16 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
             catalog=catalog.snapshot, serving=swaps.serving, swaps=under_way, inflight=inflight
         ),
         upstream=upstream,
-        catalog=catalog.snapshot,
-        serving=swaps.serving,
-        swaps=under_way,
-        max_body=lambda: min(store.current.gateway.max_upload_mb << 20, MAX_JSON_BODY),
-        metrics=GatewayMetrics(registry),
-        started=started,
+        settings=lambda: store.current.gateway,
+        entries=lambda: listing(
+            catalog.snapshot(),
+            swaps.layout(),
+            _under_way(swaps),
+            started,
+            services=store.current.services,
+            verdicts={one.name: one.verdict for one in fleet.services()},
+        ),
+        ended=[GatewayMetrics(registry)],
     )
 
     async def examine(host: Host) -> list[Finding]:
@@ -260,6 +290,8 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         hostkeys=hostkeys,
         discovery=discovery,
         logs=logs,
+        keys=keys,
+        usage=usage,
         bus=bus,
         clock=clock,
         doctor=examine,
@@ -292,6 +324,9 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         swap_metrics=SwapMetrics(registry, bus),
         notices=notices,
         inflight=inflight,
+        keys=keys,
+        gate=gate,
+        usage=usage,
         upstream=upstream,
         http=http,
         bus=bus,
@@ -304,7 +339,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
 def create_app(parts: Parts, gateway: ASGIApp, site: Site) -> ASGIApp:
     """The ASGI application: the gateway in front, the JSON API and the pages behind."""
     api = create_api(parts, pages=[routes(site)])
-    return create_edge(parts, api, {"v1": gateway}, log=get_logger("web"))
+    return create_edge(parts, api, dict.fromkeys(SEGMENTS, gateway), log=get_logger("web"))
 
 
 def _refusal(model: Model, settings: Settings) -> SparkError | None:
@@ -314,6 +349,17 @@ def _refusal(model: Model, settings: Settings) -> SparkError | None:
     except SparkError as error:
         return error
     return None
+
+
+def _canonical(catalog: CatalogService, name: str) -> str:
+    """The id of the model that `name` means, else the name itself (a service's)."""
+    found = catalog.snapshot().find(name)
+    return found.id if found else name
+
+
+def _known(catalog: CatalogService, settings: Settings, name: str) -> bool:
+    """Whether `name` is a model's id or a service's, and no invention of a caller."""
+    return name in catalog.snapshot().models or any(one.name == name for one in settings.services)
 
 
 def _target(settings: Settings, name: str, user: str | None) -> Target:

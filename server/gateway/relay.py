@@ -1,131 +1,166 @@
-"""One call carried to an engine and its answer carried back, bytes unchanged and at once.
+"""The way back: an upstream's answer carried to the caller, bytes unchanged and at once.
 
-lease held ─ open upstream ─ head ─┬─ status >= 400 ── our error, nothing of theirs but what helps
-                                   └─ relay chunks ─┬─ end
-                                                    └─ broken: one SSE error frame, then the end
-A client that leaves, a drain that ends, a shutdown: `Lease.end` interrupts wherever this is,
-the upstream is closed at once, so that the GPU stops, and the lease is released.
+nothing sent ─┬─ head ── chunks ─┬─ end
+              │                  └─ broken: a stream gets one error frame, anything else is cut
+              ├─ error: ours, as JSON
+              └─ remark (SSE comments of a wait) ─┬─ chunks, without the upstream's head
+                                                  └─ error: one error frame
+Owns what of an answer is out, so that no error is ever written into the middle of one as if it
+were a part of it. Refuses to look at what it carries; a `Tap` may.
 """
 
-import asyncio
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
-from starlette.types import Receive, Send
+from starlette.types import Send
 
-from server.base.errors import ClientClosed, SparkError
-from server.gateway.inflight import Lease
-from server.gateway.model import Operation, UpstreamClient, UpstreamRequest, UpstreamResponse
+from server.base.errors import ClientClosed, SparkError, UpstreamError
+from server.gateway.model import Operation, Passage, UpstreamResponse, Used
 from server.gateway.reply import from_upstream, seconds
-from server.gateway.wire import error_frame, header, response_headers
+from server.gateway.wire import Header, error_answer, error_frame, header, response_headers
 
 _ERROR_BYTES = 64 * 1024
 _FRAME_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_EVENTS = b"text/event-stream"
+_EVENT_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_BODYLESS = frozenset({204, 304})
 
 
-@dataclass(slots=True)
-class Exchange:
-    """How far an answer got; what the log line and the metrics are made of."""
+class Tap(Protocol):
+    """Looks into an answer as it passes. `feed` must be quick; `used` is asked once, at its end."""
 
-    started: bool = False
-    whole: bool = True
-    stream: bool = False
-    finished: bool = False
-    status: int = 0
-    retried: bool = False
+    def feed(self, chunk: bytes) -> None: ...
+
+    def used(self) -> Used: ...
 
 
-async def _watch(receive: Receive, lease: Lease) -> None:
-    """The client is gone when its connection says so; nothing else comes after the body."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    lease.end(ClientClosed("The client left before the answer was complete."))
+MakeTap = Callable[[Operation, bytes, bool], Tap | None]
 
 
-async def relay(
-    client: UpstreamClient,
-    request: UpstreamRequest,
-    lease: Lease,
-    *,
-    operation: Operation,
-    receive: Receive,
-    send: Send,
-    notes: dict[str, Any],
-) -> Exchange:
-    """Carry one call. Raises a `SparkError` when nothing was sent to the client yet."""
-    exchange = Exchange()
-    watcher = asyncio.create_task(_watch(receive, lease))
-    response: UpstreamResponse | None = None
-    try:
-        with lease.endable():
-            response = await client.open(request)
-            exchange.retried = response.retried
-            exchange.status = response.status
-            if response.status >= 400:
-                raise await _refused(response, request, operation, notes)
-            await _pass_on(response, exchange, send)
-    except SparkError as error:
-        if not exchange.started:
-            raise
-        notes["error"] = error.code
-        await _break_off(error, exchange, operation, lease.request_id, send)
-    finally:
-        if response is not None:
-            response.close()
-        lease.release()
-        watcher.cancel()
-        await asyncio.wait({watcher})
-    return exchange
+def no_tap(_operation: Operation, _content_type: bytes, _streaming: bool) -> Tap | None:
+    """Nothing is counted."""
+    return None
 
 
-async def _refused(
-    response: UpstreamResponse,
-    request: UpstreamRequest,
-    operation: Operation,
-    notes: dict[str, Any],
-) -> SparkError:
-    body = await response.read(_ERROR_BYTES)
-    notes["upstream_status"] = response.status
-    if response.status >= 500:
-        # For whoever runs the engine. Never for 4xx: those texts may repeat what a person wrote.
-        notes["upstream_body"] = body[:2000].decode("utf-8", "replace")
-    lowered = [(key.lower(), value) for key, value in response.headers]
-    return from_upstream(
-        response.status,
-        body,
-        request.name,
-        operation.path,
-        seconds(header(lowered, b"retry-after")),
+class Answer:
+    """What one caller is sent. `extra` are headers for its head, whatever that turns out to be."""
+
+    __slots__ = (
+        "_last",
+        "_passage",
+        "_send",
+        "events",
+        "extra",
+        "finished",
+        "named",
+        "relayed",
+        "started",
     )
 
+    def __init__(self, send: Send, passage: Passage, *, named: bool) -> None:
+        self._send = send
+        self._passage = passage
+        self._last = b""
+        self.named = named
+        self.extra: list[Header] = []
+        self.started = False
+        self.finished = False
+        self.relayed = False
+        self.events = False
 
-async def _pass_on(response: UpstreamResponse, exchange: Exchange, send: Send) -> None:
-    headers = response_headers(response.headers)
-    kind = header(headers, b"content-type") or b""
-    exchange.stream = kind.startswith(b"text/event-stream")
-    started = {"type": "http.response.start", "status": response.status, "headers": headers}
-    exchange.started = True
-    await send(started)
-    async for chunk in response.chunks():
-        exchange.whole = chunk.endswith(_FRAME_ENDS)
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    exchange.finished = True
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def head(self, status: int, headers: list[Header]) -> None:
+        self.started = True
+        self._passage.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def remark(self, comment: bytes) -> None:
+        """One SSE comment; begins the answer when nothing was sent yet."""
+        if not self.started:
+            self.events = True
+            await self.head(200, _EVENT_HEADERS)
+        await self._send({"type": "http.response.body", "body": comment, "more_body": True})
+
+    async def whole(self, status: int, headers: list[Header], body: bytes) -> None:
+        """An answer of ours in one piece."""
+        await self.head(status, headers + self.extra)
+        self.finished = True
+        self._passage.bytes_out += len(body)
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def carry(
+        self,
+        response: UpstreamResponse,
+        tapped: Callable[[bytes], list[Tap]],
+        clock: Callable[[], float],
+    ) -> None:
+        """All of an upstream's answer. What `tapped` gives for its content type sees each chunk
+        before it is sent."""
+        passage, send = self._passage, self._send
+        headers = response_headers(response.headers)
+        kind = header(headers, b"content-type") or b""
+        length = await self._begin(response.status, headers, kind.startswith(_EVENTS))
+        taps = tapped(kind)
+        size = 0
+        async for chunk in response.chunks():
+            if not size:
+                passage.first_byte = clock()
+                if self.events:
+                    passage.first_token = passage.first_byte
+            size += len(chunk)
+            passage.bytes_out = size
+            self._last = chunk
+            for tap in taps:
+                tap.feed(chunk)
+            if size == length:
+                self.finished = True
+            await send({"type": "http.response.body", "body": chunk, "more_body": size != length})
+        if not self.finished:
+            self.finished = True
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _begin(self, status: int, headers: list[Header], events: bool) -> int:
+        """Send the head; the length of the body, -1 when it is not told."""
+        if self.started:
+            if not events:
+                raise UpstreamError("It was asked for a stream and answered with something else.")
+            self.relayed = True
+            return -1
+        self.events, self.relayed = events, True
+        length = header(headers, b"content-length")
+        if status in _BODYLESS and length is not None:
+            headers = [(key, value) for key, value in headers if key != b"content-length"]
+            length = None
+        await self.head(status, headers + self.extra if self.extra else headers)
+        return int(length) if length is not None and length.isdigit() else -1
+
+    async def fail(self, error: SparkError, request_id: str) -> None:
+        """Tell the caller. After the first byte the status is out: a stream gets one frame,
+        anything else is cut.
+
+        Cutting means to return without the end of the body: the server then closes the connection
+        and the client sees an incomplete answer instead of a short one that looks whole.
+        """
+        self._passage.error = error.code
+        if isinstance(error, ClientClosed) or self.finished:
+            if not self.started:
+                self._passage.status = error.status
+        elif not self.started:
+            status, headers, body = error_answer(error, request_id, anthropic=self.named)
+            await self.whole(status, headers, body)
+        elif self.events:
+            whole = not self._last or self._last.endswith(_FRAME_ENDS)
+            frame = error_frame(error, request_id, named=self.named, whole=whole)
+            self.finished = True
+            await self._send({"type": "http.response.body", "body": frame, "more_body": False})
 
 
-async def _break_off(
-    error: SparkError,
-    exchange: Exchange,
-    operation: Operation,
-    request_id: str,
-    send: Send,
-) -> None:
-    """After the first byte the status is out: a stream gets one frame, anything else is cut.
-
-    Cutting means to return without the end of the body: the server then closes the connection and
-    the client sees an incomplete answer instead of a short one that looks whole.
-    """
-    if isinstance(error, ClientClosed) or not exchange.stream or exchange.finished:
-        return
-    frame = error_frame(error, request_id, named=operation.named_events, whole=exchange.whole)
-    await send({"type": "http.response.body", "body": frame, "more_body": False})
+async def refused(response: UpstreamResponse, name: str, path: str) -> tuple[SparkError, bytes]:
+    """Our error for an upstream's status of 400 and above, and what it said."""
+    body = await response.read(_ERROR_BYTES)
+    lowered = [(key.lower(), value) for key, value in response.headers]
+    wait = seconds(header(lowered, b"retry-after"))
+    return from_upstream(response.status, body, name, path, wait), body

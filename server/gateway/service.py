@@ -1,112 +1,137 @@
-"""The `/v1` application: pure ASGI, one table of routes, nothing of FastAPI.
+"""The gateway's application: pure ASGI, one table of routes, nothing of FastAPI.
 
-Owns the order in which a call is looked at: method, media type, size, JSON, model, admission,
-relay. Errors of this floor become JSON here and nowhere else.
+Owns which part answers a path: a call that is relayed, a WebSocket, the list of models. Errors of
+this floor become JSON here and in `Answer`, nowhere else.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from server.base.errors import ClientClosed, MethodNotAllowed, ModelNotFound, NotFound, SparkError
-from server.catalog.model import Catalog
-from server.gateway.intake import check_type, model_of, parse, read_body, renamed
-from server.gateway.listing import find, listing
-from server.gateway.metrics import GatewayMetrics
+from server.base.errors import MethodNotAllowed, ModelNotFound, NotFound, SparkError
+from server.config.model import Gateway as GatewaySettings
+from server.gateway.cache.model import AnswerCache
+from server.gateway.call import Call, Crew
+from server.gateway.gate import OpenGate
+from server.gateway.intake.head import check_headers
+from server.gateway.listing import Entries, anthropic_entry, anthropic_page, find
 from server.gateway.model import (
-    ANYONE,
-    Ask,
+    Caller,
+    Gatekeeper,
+    Observer,
     Operation,
+    Passage,
     Router,
     UpstreamClient,
-    UpstreamRequest,
 )
-from server.gateway.operations import OPERATIONS
-from server.gateway.relay import relay
-from server.gateway.wire import JSON, NOTES, REQUEST_ID, error_answer, request_headers
-from server.swap.model import Serving, SwapRecord
+from server.gateway.operations import OPERATIONS, methods_of
+from server.gateway.operations import find as operation_of
+from server.gateway.relay import MakeTap, no_tap
+from server.gateway.wire import JSON, NOTES, REQUEST_ID, error_answer, header
 
 _MODELS = "/v1/models"
-_READ = (b"GET, HEAD, OPTIONS", frozenset({"GET", "HEAD"}))
-_CALL = (b"POST, OPTIONS", frozenset({"POST"}))
+_READ = ("GET", "HEAD", "OPTIONS")
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
 
 
 class Gateway:
-    """An ASGI application for `/v1/*`. Every argument is a part that tests may replace."""
+    """An ASGI application. Every argument is a part that tests may replace.
+
+    `began` see each passage at its beginning, `ended` at its end; `entries` gives `/v1/models`.
+    """
 
     def __init__(
         self,
         *,
         router: Router,
         upstream: UpstreamClient,
-        catalog: Callable[[], Catalog],
-        serving: Callable[[], Serving | None],
-        swaps: Callable[[], Sequence[SwapRecord]],
-        max_body: Callable[[], int],
-        metrics: GatewayMetrics,
-        started: datetime,
+        settings: Callable[[], GatewaySettings],
+        entries: Entries,
+        gatekeeper: Gatekeeper | None = None,
+        began: Sequence[Observer] = (),
+        ended: Sequence[Observer] = (),
+        tap: MakeTap = no_tap,
+        cache: AnswerCache | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = _utc,
     ) -> None:
-        self._router = router
-        self._upstream = upstream
-        self._catalog = catalog
-        self._serving = serving
-        self._swaps = swaps
-        self._max_body = max_body
-        self._metrics = metrics
-        self._started = started
+        gate = gatekeeper or OpenGate()
+        self._crew = Crew(
+            router, upstream, gate, settings, monotonic, now, tap, cache, tuple(began), tuple(ended)
+        )
+        self._entries = entries
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope["path"].rstrip("/")
+        path: str = scope["path"]
+        operation = OPERATIONS.get(path) or operation_of(path.rstrip("/"))
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "no such stream"})
             return
+        scope.setdefault(NOTES, {})
         try:
-            await self._answer(path, scope, receive, send)
-        except ClientClosed as error:
-            scope.setdefault(NOTES, {})["error"] = error.code
+            caller = self._enter(operation, path, scope)
+            if scope["method"] == "OPTIONS" and (operation is None or operation.methods):
+                await _send(send, 204, [(b"allow", _allowed(operation))], b"")
+            elif operation is not None:
+                await self._call(operation, caller, scope, receive, send)
+            else:
+                await self._models(path.rstrip("/"), caller, scope, send)
         except SparkError as error:
-            scope.setdefault(NOTES, {})["error"] = error.code
-            operation = OPERATIONS.get(path)
+            scope[NOTES]["error"] = error.code
             status, headers, body = error_answer(
-                error,
-                scope.get(REQUEST_ID),
-                anthropic=operation is not None and operation.named_events,
+                error, scope.get(REQUEST_ID), anthropic=_speaks_anthropic(operation, scope)
             )
             if isinstance(error, MethodNotAllowed):
-                headers.append((b"allow", self._methods(path)[0]))
+                headers.append((b"allow", _allowed(operation)))
             await _send(send, status, headers, body)
 
-    def _methods(self, path: str) -> tuple[bytes, frozenset[str]]:
-        if path in OPERATIONS:
-            return _CALL
-        if path == _MODELS or path.startswith(_MODELS + "/"):
-            return _READ
-        raise NotFound(
-            f"There is no {path} here.",
-            advice="GET /v1/models, POST " + ", ".join(sorted(OPERATIONS)) + " are.",
+    def _enter(self, operation: Operation | None, path: str, scope: Scope) -> Caller:
+        """What is looked at before anything is read. Raises what the caller is told."""
+        headers = scope["headers"]
+        check_headers(headers)
+        client = scope.get("client")
+        caller = self._crew.gatekeeper.identify(headers, client[0] if client else "")
+        method = scope["method"]
+        if operation is None or operation.socket:
+            if operation is None and (
+                path.rstrip("/") == _MODELS or path.startswith(_MODELS + "/")
+            ):
+                if method not in _READ:
+                    raise MethodNotAllowed(f"{path} does not answer {method}.")
+                return caller
+            raise NotFound(
+                f"There is no {path[:200]} here."
+                if operation is None
+                else f"{path} is a WebSocket: connect to it with ws://.",
+                advice="GET /v1/models, " + ", ".join(OPERATIONS) + " are.",
+            )
+        if operation.methods and method not in operation.methods and method != "OPTIONS":
+            raise MethodNotAllowed(f"{path} does not answer {method}.")
+        return caller
+
+    async def _call(
+        self, operation: Operation, caller: Caller, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        crew = self._crew
+        passage = Passage(
+            scope.get(REQUEST_ID, ""), crew.now(), crew.monotonic(), operation.path, caller
         )
+        await Call(crew, operation, passage, (scope, receive, send)).run()
 
-    async def _answer(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        allow, methods = self._methods(path)
-        if scope["method"] == "OPTIONS":
-            await _send(send, 204, [(b"allow", allow)], b"")
-        elif scope["method"] not in methods:
-            raise MethodNotAllowed(f"{path} does not answer {scope['method']}.")
-        elif path in OPERATIONS:
-            await self._call(OPERATIONS[path], scope, receive, send)
-        else:
-            await self._models(path, send)
-
-    async def _models(self, path: str, send: Send) -> None:
-        entries = listing(self._catalog(), self._serving(), self._swaps(), self._started)
+    async def _models(self, path: str, caller: Caller, scope: Scope, send: Send) -> None:
+        entries = [entry for entry in self._entries() if _visible(entry, caller)]
+        anthropic = _speaks_anthropic(None, scope)
         answer: dict[str, Any] | None
         if path == _MODELS:
-            answer = {"object": "list", "data": entries}
+            answer = anthropic_page(entries) if anthropic else {"object": "list", "data": entries}
         else:
             name = unquote(path.removeprefix(_MODELS + "/"))
             answer = find(entries, name)
@@ -115,46 +140,28 @@ class Gateway:
                     f"The model {name[:100]!r} does not exist. GET /v1/models lists all.",
                     param="model",
                 )
+            answer = anthropic_entry(answer) if anthropic else answer
         body = orjson.dumps(answer)
         length = str(len(body)).encode()
         await _send(send, 200, [(b"content-type", JSON), (b"content-length", length)], body)
 
-    async def _call(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
-        headers, notes = scope["headers"], scope.setdefault(NOTES, {})
-        request_id = scope.get(REQUEST_ID, "")
-        check_type(headers)
-        body = await read_body(headers, receive, self._max_body())
-        parsed = parse(body)
-        name = model_of(parsed)
-        notes["model"] = name
-        route = self._router.resolve(operation, name)
-        ask = Ask(route, operation, ANYONE, request_id, time.monotonic(), 0.0)
-        grant = await self._router.admit(ask, lambda _waiting: None)
-        with grant.lease:
-            model = grant.route.model
-            if grant.rewrite is not None:
-                body = renamed(parsed, grant.rewrite)
-            del parsed
-            request = UpstreamRequest(
-                method="POST",
-                url=grant.upstream.base_url + (operation.upstream_path or operation.path),
-                headers=request_headers(headers, request_id),
-                body=body,
-                name=model,
-            )
-            with self._metrics.call(model, operation.path) as measure:
-                exchange = await relay(
-                    self._upstream,
-                    request,
-                    grant.lease,
-                    operation=operation,
-                    receive=receive,
-                    send=measure.first_byte(send),
-                    notes=notes,
-                )
-                if exchange.retried:
-                    measure.retried()
-                    notes["retried"] = True
+
+def _visible(entry: dict[str, Any], caller: Caller) -> bool:
+    """A key that may use some models sees these."""
+    allowed = caller.models
+    return not allowed or not allowed.isdisjoint(
+        {entry["id"], entry["parent"], *entry["aliases"]} - {None}
+    )
+
+
+def _allowed(operation: Operation | None) -> bytes:
+    return ", ".join(_READ if operation is None else methods_of(operation)).encode()
+
+
+def _speaks_anthropic(operation: Operation | None, scope: Scope) -> bool:
+    if operation is not None:
+        return operation.named_events
+    return header(scope["headers"], b"anthropic-version") is not None
 
 
 async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -56,6 +56,12 @@ _RESPONSE_ONLY = frozenset(
 _CORS = b"access-control-"
 
 
+_CONNECTION_ONLY = (b"keep-alive", b"close")
+_REQUEST_DROPPED = _HOP_BY_HOP | _REQUEST_ONLY
+_RESPONSE_DROPPED = _HOP_BY_HOP | _RESPONSE_ONLY
+_IDENTITY = (b"accept-encoding", b"identity")
+
+
 def header(headers: Iterable[Header], name: bytes) -> bytes | None:
     """The first value of a header; names in an ASGI scope are lower case."""
     return next((value for key, value in headers if key == name), None)
@@ -63,38 +69,37 @@ def header(headers: Iterable[Header], name: bytes) -> bytes | None:
 
 def _named_by_connection(headers: Iterable[Header]) -> frozenset[bytes]:
     """Header names that `Connection:` declares to be of this hop only."""
-    return frozenset(
-        token.strip().lower()
-        for key, value in headers
-        if key.lower() == b"connection"
-        for token in value.split(b",")
-    )
+    named = [value for key, value in headers if key == b"connection"]
+    if not named or (len(named) == 1 and named[0].lower() in _CONNECTION_ONLY):
+        return frozenset()
+    return frozenset(token.strip().lower() for value in named for token in value.split(b","))
 
 
 def request_headers(headers: Sequence[Header], request_id: str) -> list[Header]:
-    """What the upstream is told of the client's headers."""
+    """What the upstream is told of the client's headers; names in an ASGI scope are lower case."""
     named = _named_by_connection(headers)
-    kept = [
-        (key, value)
-        for key, value in headers
-        if key not in _HOP_BY_HOP and key not in _REQUEST_ONLY and key not in named
-    ]
-    kept.append((b"accept-encoding", b"identity"))
+    kept = [pair for pair in headers if pair[0] not in _REQUEST_DROPPED and pair[0] not in named]
+    kept.append(_IDENTITY)
     kept.append((b"x-request-id", request_id.encode("latin-1")))
     return kept
 
 
 def response_headers(headers: Sequence[Header]) -> list[Header]:
     """What the client is told of the upstream's headers: nothing of the hop, nothing of CORS."""
-    named = _named_by_connection(headers)
+    lowered = [(key.lower(), value) for key, value in headers]
+    named = _named_by_connection(lowered)
     return [
-        (lower, value)
-        for lower, value in ((key.lower(), value) for key, value in headers)
-        if lower not in _HOP_BY_HOP
-        and lower not in _RESPONSE_ONLY
-        and lower not in named
-        and not lower.startswith(_CORS)
+        pair
+        for pair in lowered
+        if pair[0] not in _RESPONSE_DROPPED
+        and pair[0] not in named
+        and not pair[0].startswith(_CORS)
     ]
+
+
+def queue_seconds(waited: float) -> Header:
+    """How long a request waited before it was let in."""
+    return b"x-spark-queue-seconds", f"{waited:.3f}".encode()
 
 
 def error_body(

@@ -8,7 +8,8 @@ that are not JSON under `/api`: a form of a foreign page can never be one.
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.base.errors import ClientClosed, SparkError
-from server.gateway.intake import check_type, read_body
+from server.gateway.intake.body import read_body
+from server.gateway.intake.head import check_type
 from server.gateway.wire import NOTES, REQUEST_ID, error_answer
 from server.web.reply import API
 

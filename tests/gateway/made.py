@@ -1,5 +1,6 @@
 """Values and the gateway that the tests of this room are made of."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -10,13 +11,19 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 
 from server.base.clock import SystemClock
+from server.base.health import Verdict
 from server.base.logs import get_logger
 from server.catalog.model import Catalog, Model, Source
+from server.config.model import Gateway as GatewaySettings
+from server.config.model import Service
+from server.gateway.activity import Activity
 from server.gateway.client.make import make_client
 from server.gateway.dispatch import Dispatcher
 from server.gateway.inflight import InFlight
+from server.gateway.listing import listing
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.model import UpstreamClient
+from server.gateway.operations import SEGMENTS
 from server.gateway.router import ServingRouter
 from server.gateway.service import Gateway
 from server.swap.model import Serving, SwapRecord
@@ -55,7 +62,10 @@ class Running:
     inflight: InFlight = field(default_factory=InFlight)
     upstream: UpstreamClient = field(default_factory=lambda: make_client("pooled"))
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    max_body: int = 1 << 20
+    settings: GatewaySettings = field(default_factory=lambda: GatewaySettings(max_upload_mb=1))
+    services: tuple[Service, ...] = ()
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    activity: Activity = field(default_factory=lambda: Activity(time.monotonic))
     session: aiohttp.ClientSession = field(init=False)
 
     def serve(self, base_url: str, **fields: Any) -> None:
@@ -77,7 +87,10 @@ async def _nothing(_scope: Any, _receive: Any, send: Any) -> None:
 @asynccontextmanager
 async def gateway(**options: Any) -> AsyncIterator[Running]:
     """The gateway on a real socket, in the layers that it has in the product."""
+    limits = {key: options.pop(key) for key in set(options) & GatewaySettings.model_fields.keys()}
     running = Running(**options)
+    if limits:
+        running.settings = GatewaySettings(**limits)
     clock = SystemClock()
     app = Gateway(
         router=ServingRouter(
@@ -87,15 +100,20 @@ async def gateway(**options: Any) -> AsyncIterator[Running]:
             inflight=running.inflight,
         ),
         upstream=running.upstream,
-        catalog=lambda: running.catalog,
-        serving=lambda: running.serving,
-        swaps=lambda: running.swaps,
-        max_body=lambda: running.max_body,
-        metrics=GatewayMetrics(running.registry),
-        started=T0,
+        settings=lambda: running.settings,
+        entries=lambda: listing(
+            running.catalog,
+            (running.serving,) if running.serving else (),
+            running.swaps,
+            T0,
+            services=running.services,
+            verdicts=running.verdicts,
+        ),
+        began=[running.activity.began],
+        ended=[GatewayMetrics(running.registry), running.activity.ended],
     )
     edge = Observed(
-        Dispatcher(_nothing, {"v1": app}),
+        Dispatcher(_nothing, dict.fromkeys(SEGMENTS, app)),
         clock=clock,
         metrics=RequestMetrics(running.registry),
         log=get_logger("web"),

@@ -1,5 +1,6 @@
 """What a client may send to `/v1`: methods, media type, size, JSON, model."""
 
+import io
 from collections.abc import AsyncIterator
 
 import pytest
@@ -55,9 +56,9 @@ async def test_only_json_is_taken(kind: str) -> None:
 async def test_a_declared_length_over_the_limit_is_refused_unread() -> None:
     """413, and the connection can be used again."""
     async with (
-        gateway(max_body=1000) as running,
+        gateway(max_upload_mb=1) as running,
         running.session.post(
-            running.url + "/v1/chat/completions", data=b"x" * 1001, headers=JSON
+            running.url + "/v1/chat/completions", data=io.BytesIO(b"x" * ((1 << 20) + 1)), headers=JSON
         ) as got,
     ):
         assert got.status == 413
@@ -69,10 +70,10 @@ async def test_an_undeclared_length_is_counted() -> None:
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(20):
-            yield b"x" * 100
+            yield b"x" * 100_000
 
     async with (
-        gateway(max_body=1000) as running,
+        gateway(max_upload_mb=1) as running,
         running.session.post(
             running.url + "/v1/chat/completions", data=pieces(), headers=JSON
         ) as got,

@@ -120,7 +120,7 @@ class TestBytes:
         engine = ScriptedEngine(whole(OK))
         body = orjson.dumps(CHAT | {"picture": "x" * 5_000_000})
         async with (
-            served(engine, max_body=8 << 20) as running,
+            served(engine, max_upload_mb=8) as running,
             running.session.post(
                 running.url + "/v1/chat/completions",
                 data=io.BytesIO(body),

@@ -48,7 +48,7 @@ def waiting(parts: Parts) -> list[SwapRecord]:
 
 def model_view(parts: Parts, model: Model) -> dict[str, Any]:
     return model.to_dict() | {
-        "state": state_of(model.id, parts.swaps.serving(), waiting(parts)),
+        "state": state_of(model.id, parts.swaps.layout(), waiting(parts)),
     }
 
 
@@ -60,7 +60,13 @@ def models_view(parts: Parts, catalog: Catalog) -> dict[str, Any]:
     }
 
 
+def layout_view(parts: Parts) -> list[dict[str, Any]]:
+    """All that is served, oldest first."""
+    return [serving.to_dict() for serving in parts.swaps.layout()]
+
+
 def serving_view(parts: Parts) -> dict[str, Any] | None:
+    """The newest of the layout."""
     serving = parts.swaps.serving()
     return None if serving is None else serving.to_dict()
 
@@ -87,6 +93,7 @@ def snapshot(parts: Parts) -> dict[str, Any]:
         "services": [service_view(parts, service) for service in settings.services],
         "models": models_view(parts, parts.catalog.snapshot())["models"],
         "serving": serving_view(parts),
+        "layout": layout_view(parts),
         "swap": None if current is None else current.to_dict(),
         "queue": [record.to_dict() for record in parts.swaps.queue()],
         "jobs": [],

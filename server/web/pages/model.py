@@ -47,7 +47,7 @@ class ModelList:
 
 def model_list(
     catalog: Catalog,
-    serving: Serving | None,
+    layout: Sequence[Serving],
     swaps: Sequence[SwapRecord],
     refusal: Refusal,
     *,
@@ -58,7 +58,7 @@ def model_list(
     rows = [
         _row(
             model,
-            state_of(model.id, serving, swaps),
+            state_of(model.id, layout, swaps),
             busy,
             _refused(model, refusal) if hosts else "",
         )

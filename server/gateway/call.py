@@ -1,0 +1,311 @@
+"""One request's way: read, route, let in, relay, count.
+
+body ─ name ─ resolve ─ allow ─ [cache] ─┬─ admit (may wait) ─ open ─┬─ head ── relay ── end
+                                         │                           └─ failed, nothing relayed
+                                         └──── another upstream ────────┘  (replayable, < 3)
+Owns the order, the passage that is filled in on the way, and that every way out releases the lease
+and tells every observer once. A caller that leaves, a person who stops it: `end` interrupts
+wherever this is; the upstream is closed at once, so that the GPU stops.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from server.base.errors import SparkError
+from server.config.model import Gateway as GatewaySettings
+from server.gateway.cache.model import AnswerCache
+from server.gateway.intake.body import Upload
+from server.gateway.intake.request import Taken, take, target
+from server.gateway.model import (
+    Ask,
+    Gatekeeper,
+    Grant,
+    Observer,
+    Operation,
+    Outcome,
+    Passage,
+    Route,
+    Router,
+    UpstreamClient,
+    UpstreamRequest,
+    UpstreamResponse,
+)
+from server.gateway.presence import Presence
+from server.gateway.relay import Answer, MakeTap, Tap, refused
+from server.gateway.waiting import Told
+from server.gateway.wire import NOTES, header, queue_seconds, request_headers
+
+ATTEMPTS = 3
+_ELSEWHERE = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The parts that every call works with. `monotonic` and `now` are clocks."""
+
+    router: Router
+    upstream: UpstreamClient
+    gatekeeper: Gatekeeper
+    settings: Callable[[], GatewaySettings]
+    monotonic: Callable[[], float]
+    now: Callable[[], datetime]
+    tap: MakeTap
+    cache: AnswerCache | None = None
+    began: Sequence[Observer] = ()
+    ended: Sequence[Observer] = ()
+
+
+class Failed(Exception):
+    """Nothing was relayed of this attempt, so that another upstream may be asked."""
+
+    def __init__(self, error: SparkError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Call:
+    """One request. `run` is awaited once."""
+
+    __slots__ = (
+        "_answer",
+        "_crew",
+        "_ended",
+        "_notes",
+        "_operation",
+        "_passage",
+        "_presence",
+        "_receive",
+        "_scope",
+        "_settings",
+        "_taken",
+        "_taps",
+        "_task",
+    )
+    _taken: Taken
+
+    def __init__(
+        self,
+        crew: Crew,
+        operation: Operation,
+        passage: Passage,
+        asgi: tuple[Scope, Receive, Send],
+    ) -> None:
+        scope, receive, send = asgi
+        self._crew = crew
+        self._operation = operation
+        self._passage = passage
+        self._notes: dict[str, Any] = scope[NOTES]
+        self._scope = scope
+        self._receive = receive
+        self._settings = crew.settings()
+        self._answer = Answer(send, passage, named=operation.named_events)
+        self._presence = Presence(receive, self.end)
+        self._ended: SparkError | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._taps: list[Tap] = []
+
+    def end(self, error: SparkError) -> None:
+        """Stop this call with `error`, wherever it is. The first reason stands."""
+        if self._ended is None and self._task is not None:
+            self._ended = error
+            self._task.cancel()
+
+    async def run(self) -> None:
+        """Everything. Errors are told to the caller here; only a cancellation leaves."""
+        task = self._task = asyncio.current_task()
+        passage = self._passage
+        passage.stop = self.end
+        for observer in self._crew.began:
+            observer(passage)
+        try:
+            try:
+                await self._go()
+            except asyncio.CancelledError:
+                if self._ended is None or task is None or task.uncancel() > 0:
+                    raise
+                raise self._ended from None
+        except SparkError as error:
+            self._task = None
+            await self._presence.pause()
+            await self._answer.fail(error, passage.request_id)
+        finally:
+            self._task = None
+            await self._presence.pause()
+            self._account()
+
+    def _account(self) -> None:
+        passage, notes = self._passage, self._notes
+        passage.ended = self._crew.monotonic()
+        body = self._presence.upload
+        if body is not None:
+            passage.bytes_in = body.size
+        if not passage.status:
+            passage.status = 499
+        if passage.error:
+            notes["error"] = passage.error
+        if passage.asked:
+            notes["model"] = passage.asked
+        if passage.upstream:
+            notes["upstream"] = passage.upstream
+        if passage.caller.key_id is not None:
+            notes["key"] = passage.caller.name
+        for observer in self._crew.ended:
+            observer(passage)
+
+    async def _go(self) -> None:
+        passage, operation, crew = self._passage, self._operation, self._crew
+        limit = self._settings.max_upload_mb << 20
+        taken = await take(operation, self._scope, self._receive, limit, self._arriving)
+        self._taken = taken
+        if isinstance(taken.body, bytes):
+            passage.bytes_in = len(taken.body)
+        passage.asked = taken.name or ""
+        passage.stream = taken.stream
+        route = crew.router.resolve(operation, taken.name)
+        passage.model = route.model
+        crew.gatekeeper.allow(passage.caller, operation, route)
+        self._presence.listen()
+        await self._attempts(route)
+
+    def _arriving(self, upload: Upload) -> None:
+        self._presence.upload = upload
+
+    async def _attempts(self, route: Route) -> None:
+        excluded: frozenset[str] = frozenset()
+        last: SparkError | None = None
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                grant = await self._admitted(route, excluded)
+            except SparkError as error:
+                # Nobody else can answer: what went wrong first is what helps.
+                raise last or error from None
+            if last is not None and grant.upstream.name in excluded:
+                grant.report("left")
+                grant.lease.release()
+                raise last
+            excluded |= {grant.upstream.name}
+            try:
+                return await self._granted(grant, last_try=attempt == ATTEMPTS)
+            except Failed as failed:
+                last = failed.error
+                self._presence.listen()
+        return None
+
+    # -- waiting ----------------------------------------------------------------------------------
+
+    async def _admitted(self, route: Route, excluded: frozenset[str]) -> Grant:
+        passage, settings = self._passage, self._settings
+        ask = Ask(
+            route,
+            self._operation,
+            passage.caller,
+            passage.request_id,
+            passage.arrived,
+            settings.queue_seconds,
+            excluded,
+            header(self._scope["headers"], b"x-spark-no-bridge") is None,
+        )
+        comments = self._operation.events and passage.stream
+        told = Told(self._answer, settings.keepalive_seconds if comments else None)
+        began = self._crew.monotonic()
+        try:
+            grant = await self._crew.router.admit(ask, told.heard)
+        finally:
+            if told.last is not None:
+                waited = self._crew.monotonic() - began
+                self._answer.extra.append(queue_seconds(waited))
+                self._notes["waited"] = round(waited, 3)
+                await told.stop()
+        return grant
+
+    # -- one upstream -----------------------------------------------------------------------------
+
+    async def _granted(self, grant: Grant, *, last_try: bool) -> None:
+        passage, upstream = self._passage, grant.upstream
+        passage.admitted = self._crew.monotonic()
+        passage.attempts += 1
+        passage.upstream, passage.kind, passage.host = upstream.name, upstream.kind, upstream.host
+        passage.model = grant.route.model
+        outcome: Outcome = "left"
+        response: UpstreamResponse | None = None
+        try:
+            with grant.lease.endable():
+                request = await self._request(grant)
+                response = await self._crew.upstream.open(request)
+                passage.opened = self._crew.monotonic()
+                if response.retried:
+                    passage.attempts += 1
+                    self._notes["retried"] = True
+                if response.status >= 500:
+                    outcome = "failed"
+                if response.status >= 400 and not self._passes(response.status):
+                    raise await self._refusal(response, request.name)
+                await self._relay(response, grant)
+                if outcome != "failed":
+                    outcome = "answered"
+        except SparkError as error:
+            if self._ended is None and grant.lease.ended is None:
+                refusal = response is not None and 400 <= response.status < 500
+                outcome = "answered" if refusal else "failed"
+                if not last_try and self._may_go_elsewhere(error):
+                    raise Failed(error) from None
+            raise
+        finally:
+            if response is not None:
+                response.close()
+            grant.report(outcome)
+            grant.lease.release()
+
+    def _passes(self, status: int) -> bool:
+        """Whether an error of the upstream is passed on as it is: where the API is not ours."""
+        return self._operation.prefix and not self._answer.started and status != 503
+
+    def _may_go_elsewhere(self, error: SparkError) -> bool:
+        body = self._taken.body
+        replayable = isinstance(body, bytes) or not body.begun
+        return (
+            replayable
+            and self._operation.repeatable
+            and error.status in _ELSEWHERE
+            and not self._answer.relayed
+        )
+
+    async def _request(self, grant: Grant) -> UpstreamRequest:
+        scope, taken, upstream = self._scope, self._taken, grant.upstream
+        body = taken.body
+        url = upstream.base_url + target(self._operation, scope)
+        headers = request_headers(scope["headers"], self._passage.request_id)
+        name = grant.route.model if upstream.engine else upstream.name
+        if isinstance(body, bytes):
+            whole = taken.document(body, grant.route.params, grant.rewrite)
+            return UpstreamRequest(scope["method"], url, headers, whole, name)
+        await self._presence.pause()
+        source = body.chunks(self.end, self._presence.listen)
+        chunks, length = taken.form(source, taken.length, grant.rewrite)
+        return UpstreamRequest(scope["method"], url, headers, chunks, name, length)
+
+    async def _refusal(self, response: UpstreamResponse, name: str) -> SparkError:
+        error, body = await refused(response, name, self._operation.path)
+        self._notes["upstream_status"] = response.status
+        if response.status >= 500:
+            # For whoever runs the engine. Never for 4xx: those may repeat what a person wrote.
+            self._notes["upstream_body"] = body[:2000].decode("utf-8", "replace")
+        return error
+
+    async def _relay(self, response: UpstreamResponse, grant: Grant) -> None:
+        self._answer.extra += grant.notes
+        try:
+            await self._answer.carry(response, self._tapped, self._crew.monotonic)
+        finally:
+            if self._taps:
+                self._passage.used = self._taps[0].used()
+
+    def _tapped(self, content_type: bytes) -> list[Tap]:
+        tap = self._crew.tap(self._operation, content_type, self._answer.events)
+        self._taps = [tap] if tap is not None else []
+        return self._taps
