@@ -1,7 +1,7 @@
 """One client of each kind, for what both of them promise, on the loop of the product."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import uvloop
@@ -10,10 +10,11 @@ from server.gateway.model import UpstreamClient
 from tests.gateway.client.far import MAKERS
 
 
-@pytest.fixture(scope="session")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Transports differ from loop to loop: these tests are about them."""
-    return uvloop.EventLoopPolicy()
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(params=sorted(MAKERS))
