@@ -24,7 +24,7 @@ from server.launch.model import LaunchSpec, PlannedCommand
 from server.launch.model import Node as HostNode
 from server.swap.driver import Driver, learning_key
 from server.swap.estimate import expected
-from server.swap.events import Admitted, Broke, CancelAsked, Effect, Event
+from server.swap.events import Admitted, Broke, CancelAsked, Effect, Event, Placement
 from server.swap.ground import Ground
 from server.swap.ledger import Ledger
 from server.swap.model import OnConflict, Serving, State, SwapError, SwapRecord, Use
@@ -217,6 +217,11 @@ class SwapService:
         if self._driver is not None and self._driver.record.id == swap_id:
             return tuple(self._driver.lines)
         return self._logs.get(swap_id, ())
+
+    async def place(self, model: str) -> Placement:
+        """Where `model` would go now, and who would go for it. Raises `Conflict` when pinned models
+        bar every way. May ask the hosts for their free memory; touches nothing."""
+        return await self._placer.of(self._build_spec(self._find(model), self._settings()))
 
     async def preflight(self, model: str) -> list[Finding]:
         spec = self._build_spec(self._find(model), self._settings())

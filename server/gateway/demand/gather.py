@@ -5,13 +5,13 @@ served model is used.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from server.base.errors import SparkError
 from server.catalog.model import Catalog
 from server.config.model import Settings
-from server.gateway.demand.model import Evicted, Facts, Loaded, Rules
+from server.gateway.demand.model import Facts, Loaded, Rules
 from server.gateway.demand.usage import Usage
 from server.gateway.demand.wants import Wants
 from server.swap.model import Serving
@@ -31,10 +31,6 @@ class Seen:
     asked: frozenset[str]
     now: float
     wall: datetime
-    evicts: Mapping[str, Evicted] = field(default_factory=dict)
-
-    def with_evicts(self, evicts: Mapping[str, Evicted]) -> "Seen":
-        return replace(self, evicts=evicts)
 
 
 def rules_of(seen: Seen) -> Rules:
@@ -58,12 +54,25 @@ def gather(seen: Seen, wants: Wants, usage: Usage) -> Facts:
         ),
         layout=tuple(_loaded(one, seen, wants, usage) for one in seen.layout),
         swaps=seen.swaps,
-        evicts=seen.evicts,
         blocked=seen.blocked,
         held=seen.held,
         asked=seen.asked,
         parted=usage.parted(seen.now),
     )
+
+
+def to_place(facts: Facts, rules: Rules) -> tuple[str, ...]:
+    """The models whose place matters now: asking for one may cost a look at the hosts."""
+    if facts.swaps:
+        return ()
+    wanted = [one.model for one in facts.wanted if one.policy == "auto"]
+    default = rules.default_model
+    free = facts.parted is not None or any(
+        one.unused_seconds >= rules.default_after_seconds for one in facts.layout
+    )
+    if not wanted and free and default and all(one.model != default for one in facts.layout):
+        wanted = [default]
+    return tuple(model for model in wanted if model not in facts.blocked)
 
 
 def _loaded(one: Serving, seen: Seen, wants: Wants, usage: Usage) -> Loaded:

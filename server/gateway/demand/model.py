@@ -64,8 +64,9 @@ class Facts:
     """Everything the decision looks at.
 
     `swaps`: the models of the running and the queued swaps (None: an unload). `evicts`: for each
-    wanted model and the default, who would go for it. `blocked`: why a model cannot be loaded now
-    (disabled, failed a moment ago). `held`: nothing new is granted there. `asked`: people were
+    wanted model and the default, who would go for it; in `overlap` those that come in while who
+    goes still serves. `blocked`: why a model cannot be loaded now (disabled, failed a moment ago).
+    `held`: nothing new is granted there. `asked`: people were
     told already. `parted`: the model that `ttl` unloaded last and how long ago it was last used,
     while nothing was loaded since.
     """
@@ -74,6 +75,7 @@ class Facts:
     layout: tuple[Loaded, ...] = ()
     swaps: tuple[str | None, ...] = ()
     evicts: Mapping[str, Evicted] = field(default_factory=dict)
+    overlap: frozenset[str] = frozenset()
     blocked: Mapping[str, SparkError] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()

@@ -22,6 +22,7 @@ The table. W is wanted and not loaded, V are the models that would go for it.
     V is empty: it fits beside what is loaded            StartSwap
     every V is past residency, and unused                StartSwap
     every V is past residency, some used for a batch     Hold those in use, StartSwap
+                                                         (no hold when W overlaps with them)
     else                                                 wait
 
 First in line is who has waited longest; each step of priority counts as `batch_seconds` of waiting,
@@ -131,12 +132,11 @@ def wait_for(each: Loaded, wanted: Wanted, rules: Rules) -> float:
 
 
 def _holds(chosen: Wanted | None, facts: Facts) -> Iterator[Action]:
-    if chosen is not None:
+    wanted: frozenset[str] = frozenset()
+    if chosen is not None and chosen.model not in facts.overlap:
         wanted = frozenset(e.model for e in victims(chosen.model, facts) if e.busy)
-    elif facts.swaps:
+    elif chosen is None and facts.swaps:
         wanted = facts.held & {each.model for each in facts.layout}
-    else:
-        wanted = frozenset()
     yield from (Unhold(model) for model in sorted(facts.held - wanted))
     yield from (Hold(model) for model in sorted(wanted - facts.held))
 

@@ -6,7 +6,7 @@ as a person would.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -17,19 +17,21 @@ from server.base.health import Verdict
 from server.base.logs import get_logger
 from server.catalog.model import Catalog
 from server.config.model import Settings
-from server.gateway.demand.gather import Seen, gather, rules_of
+from server.gateway.demand.gather import Seen, gather, rules_of, to_place
 from server.gateway.demand.model import (
     Action,
     AskPeople,
-    Evicted,
+    Facts,
     Hold,
     Refuse,
     ReturnToDefault,
+    Rules,
     StartSwap,
     Unhold,
     Unload,
 )
 from server.gateway.demand.outlook import eta
+from server.gateway.demand.places import Places
 from server.gateway.demand.policy import decide
 from server.gateway.demand.setbacks import Setbacks, error_of
 from server.gateway.demand.usage import Usage
@@ -38,6 +40,7 @@ from server.gateway.model import Ask, SwapPolicy, Upstream
 from server.gateway.pools import Pools, pools
 from server.gateway.refusal import refusal
 from server.gateway.route import Known, model_pool, not_found
+from server.swap.events import Placement
 from server.swap.model import OnConflict, Serving, State, SwapRecord, Use
 
 TICK_SECONDS = 1.0
@@ -52,6 +55,7 @@ class Swaps(Protocol):
     def current(self) -> SwapRecord | None: ...
     def queue(self) -> tuple[SwapRecord, ...]: ...
     def eta_seconds(self, model: str) -> float | None: ...
+    async def place(self, model: str) -> Placement: ...
     async def get(self, swap_id: str) -> SwapRecord: ...
     async def request(
         self, model: str, *, on_conflict: OnConflict = "queue", requested_by: str
@@ -70,8 +74,7 @@ class Turnstile(Protocol):
 
 
 class Demand:
-    """One per app: `start()` once, `close()` at shutdown. `evicts` says who would go for a model;
-    it may ask the hosts."""
+    """One per app: `start()` once, `close()` at shutdown."""
 
     def __init__(
         self,
@@ -82,7 +85,6 @@ class Demand:
         settings: Callable[[], Settings],
         in_flight: Callable[[], Mapping[str, int]],
         verdicts: Callable[[], Mapping[str, Verdict]],
-        evicts: Callable[[str], Awaitable[Evicted]],
         bus: EventBus,
         clock: Clock,
     ) -> None:
@@ -92,11 +94,11 @@ class Demand:
         self._settings = settings
         self._in_flight = in_flight
         self._verdicts = verdicts
-        self._evicts = evicts
         self._bus = bus
         self._clock = clock
         self.wants = Wants()
         self.setbacks = Setbacks()
+        self._places = Places(swaps.place)
         self._usage = Usage(clock.monotonic())
         self._pools: Pools = {}
         self._held: frozenset[str] = frozenset()
@@ -211,10 +213,8 @@ class Demand:
         """Look, decide, act. Called by the task; tests call it instead."""
         self.refresh()
         await self._follow()
-        seen = await self._see()
-        facts = gather(seen, self.wants, self._usage)
+        facts, rules = await self._see()
         self._asked &= {wanted.model for wanted in facts.wanted}
-        rules = rules_of(seen)
         for action in decide(facts, rules):
             await self._act(action)
         etas = {
@@ -227,13 +227,12 @@ class Demand:
             self._admission.set_eta(model_pool(model), etas.get(model))
         self._etas = etas
 
-    async def _see(self) -> Seen:
-        catalog, settings, layout = self._catalog(), self._settings(), self._swaps.layout()
-        now = self._clock.monotonic()
+    async def _see(self) -> tuple[Facts, Rules]:
+        now, catalog = self._clock.monotonic(), self._catalog()
         seen = Seen(
             catalog=catalog,
-            settings=settings,
-            layout=layout,
+            settings=self._settings(),
+            layout=self._swaps.layout(),
             swaps=tuple(swap.model for swap in self.under_way()),
             in_flight=self._in_flight(),
             blocked={**self.setbacks.all(now), **self._missing(catalog, now)},
@@ -242,19 +241,8 @@ class Demand:
             now=now,
             wall=self._clock.now(),
         )
-        evicts = {model: await self._evicts(model) for model in self._placed(seen)}
-        return seen.with_evicts(evicts)
-
-    def _placed(self, seen: Seen) -> Sequence[str]:
-        """The models whose place matters now. None while a swap is under way."""
-        if seen.swaps:
-            return ()
-        served = {one.model for one in seen.layout}
-        wanted = [m for m in self.wants.models(seen.now) if m not in served]
-        default = rules_of(seen).default_model
-        if not wanted and default and default not in served:
-            wanted = [default]
-        return [model for model in wanted if model not in seen.blocked]
+        facts, rules = gather(seen, self.wants, self._usage), rules_of(seen)
+        return await self._places.fill(facts, to_place(facts, rules), now), rules
 
     def _missing(self, catalog: Catalog, now: float) -> dict[str, SparkError]:
         """Wanted, and taken out of the catalog or disabled meanwhile."""
