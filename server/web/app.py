@@ -17,7 +17,18 @@ from starlette.types import ASGIApp
 from server import __version__
 from server.gateway.dispatch import Dispatcher
 from server.web import errors
-from server.web.api import events, health, hosts, models, services, swaps
+from server.web.api import (
+    activity,
+    events,
+    health,
+    hosts,
+    keys,
+    models,
+    services,
+    swaps,
+    sweeps,
+    usage,
+)
 from server.web.entry import Entry
 from server.web.guard import Guard
 from server.web.metrics import RequestMetrics
@@ -43,7 +54,7 @@ def create_api(
     )
     app.state.parts = parts
     errors.install(app)
-    for module in (hosts, models, swaps, services, events):
+    for module in (hosts, models, swaps, services, activity, sweeps, keys, usage, events):
         app.include_router(module.routes())
     app.add_api_route(API, _index, methods=["GET"], include_in_schema=False)
     app.include_router(health.routes())
@@ -53,7 +64,10 @@ def create_api(
 
 
 async def _index() -> Response:
-    nouns = ("hosts", "models", "knobs", "discovery", "swaps", "services", "events")
+    nouns = (
+        *("hosts", "models", "knobs", "discovery", "swaps", "services"),
+        *("activity", "sweeps", "keys", "usage", "events"),
+    )
     links = {noun: f"{API}/{noun}" for noun in nouns}
     return reply({"version": __version__, "links": links | {"openapi": f"{API}/openapi.json"}})
 

@@ -3,6 +3,7 @@
 Owns no behaviour. A route that needs something new gets a field here, never an import of a service.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,11 +13,16 @@ from prometheus_client import CollectorRegistry
 
 from server.base.bus import EventBus
 from server.base.clock import Clock
+from server.base.errors import Unavailable
 from server.base.finding import Finding
 from server.base.health import Verdict
 from server.catalog.model import Catalog, Model
-from server.config.model import Host, Settings
+from server.config.model import Host, Service, Settings
 from server.fleet.model import HostStatus, Sample, ServiceStatus
+from server.gateway.activity import Activity
+from server.gateway.keys.model import Draft, Key, Minted
+from server.gateway.sweep.model import Sweep, Wish
+from server.gateway.usage.model import Place, Sums
 from server.launch.model import PlannedCommand
 from server.ssh.model import Refusal, Target
 from server.swap.model import OnConflict, Serving, SwapRecord
@@ -36,6 +42,8 @@ class SettingsStore(Protocol):
     async def replace_host(self, name: str, host: Host) -> object: ...
 
     async def remove_host(self, name: str) -> object: ...
+
+    async def replace_service(self, name: str, service: Service) -> object: ...
 
 
 class CatalogStore(Protocol):
@@ -74,13 +82,15 @@ class Swaps(Protocol):
         requested_by: str,
     ) -> SwapRecord: ...
 
-    async def unload(self, *, requested_by: str) -> SwapRecord: ...
+    async def unload(self, model: str | None = None, *, requested_by: str) -> SwapRecord: ...
 
     async def cancel(self, swap_id: str, *, requested_by: str) -> SwapRecord: ...
 
     def current(self) -> SwapRecord | None: ...
 
     def queue(self) -> Sequence[SwapRecord]: ...
+
+    def layout(self) -> Sequence[Serving]: ...
 
     def serving(self) -> Serving | None: ...
 
@@ -93,6 +103,20 @@ class Swaps(Protocol):
     async def preflight(self, model: str) -> Sequence[Finding]: ...
 
     async def command(self, model: str) -> Sequence[PlannedCommand]: ...
+
+
+class Sweeps(Protocol):
+    """Raises `NotFound`, `InvalidValue`, and `Conflict` while another one is running."""
+
+    async def start(self, wish: Wish, *, requested_by: str) -> Sweep: ...
+
+    async def cancel(self, sweep_id: str) -> Sweep: ...
+
+    async def get(self, sweep_id: str) -> Sweep: ...
+
+    async def history(self, limit: int = 20) -> Sequence[Sweep]: ...
+
+    def current(self) -> Sweep | None: ...
 
 
 class HostKeys(Protocol):
@@ -117,6 +141,31 @@ class Logs(Protocol):
     async def tail(
         self, host: str, container: str, lines: int, user: str | None = None
     ) -> Sequence[str]: ...
+
+
+class Keys(Protocol):
+    """By id or name. Raises `NotFound`, and `Conflict` for a name that is taken and for a change of
+    a key that was revoked."""
+
+    def every(self) -> Sequence[Key]: ...
+
+    def get(self, ref: str) -> Key: ...
+
+    def name_of(self, key_id: str) -> str | None: ...
+
+    async def create(self, draft: Draft) -> Minted: ...
+
+    async def replace(self, ref: str, draft: Draft) -> Key: ...
+
+    async def rotate(self, ref: str) -> Minted: ...
+
+    async def revoke(self, ref: str) -> Key: ...
+
+
+class Usage(Protocol):
+    """Sums of the last days, with what is not saved yet."""
+
+    async def rows(self, days: int) -> dict[Place, Sums]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +194,8 @@ class Parts:
     hostkeys: HostKeys
     discovery: Discovery
     logs: Logs
+    keys: Keys
+    usage: Usage
     bus: EventBus
     clock: Clock
     doctor: Callable[[Host], Awaitable[Sequence[Finding]]]
@@ -154,3 +205,12 @@ class Parts:
     allowed_hosts: Callable[[], Sequence[str]] = field(default=tuple)
     started: datetime | None = None
     heartbeat_seconds: float = 15.0
+    activity: Activity = field(default_factory=lambda: Activity(time.monotonic))
+    sweeps: Sweeps | None = None
+
+    @property
+    def sweeping(self) -> Sweeps:
+        """Raises `Unavailable` where nothing can be measured (no gateway)."""
+        if self.sweeps is None:
+            raise Unavailable("There is no gateway here that a sweep could measure.")
+        return self.sweeps

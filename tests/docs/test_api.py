@@ -16,7 +16,7 @@ from server.base.clock import SystemClock
 from server.base.errors import SparkError
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.operations import OPERATIONS
-from server.web.api import events, health, hosts, models, services, swaps
+from server.web.api import events, health, hosts, keys, models, services, swaps, usage
 from server.web.api.swaps import FIELDS
 from server.web.metrics import FleetCollector, RequestMetrics, SwapMetrics
 from server.web.sse import KINDS, SNAPSHOT
@@ -35,7 +35,7 @@ def rows() -> set[str]:
 
 def routes() -> Iterator[tuple[str, str]]:
     """`METHOD /path` and what its function says it does."""
-    for module in (hosts, models, swaps, services, events, health):
+    for module in (hosts, models, swaps, services, keys, usage, events, health):
         for route in module.routes().routes:
             assert isinstance(route, APIRoute)
             said = (route.endpoint.__doc__ or "…").strip().splitlines()[0]

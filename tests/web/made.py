@@ -20,8 +20,13 @@ from server.catalog.service import CatalogService
 from server.config.model import Host
 from server.config.store import SettingsStore
 from server.fleet.model import HostStatus, Sample, ServiceStatus
+from server.gateway.keys.ledger import KeyLedger
+from server.gateway.keys.service import Keys
+from server.gateway.usage.ledger import UsageLedger
+from server.gateway.usage.service import Usage
 from server.launch.model import PlannedCommand
 from server.ssh.hostkeys import HostKeys
+from server.store.database import Database
 from server.swap.model import OnConflict, Serving, SwapRecord
 from server.web.app import create_api, create_edge
 from server.web.metrics import FleetCollector
@@ -92,7 +97,8 @@ class FakeSwaps:
             raise Conflict("A swap is under way.")
         return self._made(model, requested_by)
 
-    async def unload(self, *, requested_by: str) -> SwapRecord:
+    async def unload(self, model: str | None = None, *, requested_by: str) -> SwapRecord:
+        self.asked.append(("unload", model))
         return self._made(None, requested_by)
 
     async def cancel(self, swap_id: str, *, requested_by: str) -> SwapRecord:
@@ -103,6 +109,9 @@ class FakeSwaps:
 
     def queue(self) -> Sequence[SwapRecord]:
         return tuple(self.records)
+
+    def layout(self) -> Sequence[Serving]:
+        return (self.served,) if self.served else ()
 
     def serving(self) -> Serving | None:
         return self.served
@@ -176,6 +185,8 @@ class Web:
     changed: list[str]
     allowed: list[str]
     client: httpx.AsyncClient
+    database: Database
+    """Not opened: a test that saves keys or asks for usage opens it; it is closed at the end."""
 
 
 async def _gateway(_scope: Any, _receive: Any, send: Any) -> None:
@@ -203,6 +214,7 @@ async def web(
     async def doctor(host: Host) -> Sequence[Finding]:
         return [Finding("ssh", Severity.OK, "It answers.", host=host.name)]
 
+    database = Database(f"sqlite+aiosqlite:///{data}/spark-control.db")
     parts = Parts(
         settings=settings,
         catalog=CatalogService(
@@ -215,6 +227,8 @@ async def web(
         hostkeys=HostKeys(data / "known_hosts"),
         discovery=discovery,
         logs=logs,
+        keys=Keys(KeyLedger(database), clock),
+        usage=Usage(UsageLedger(database), clock),
         bus=EventBus(),
         clock=clock,
         doctor=doctor,
@@ -229,4 +243,5 @@ async def web(
     edge = create_edge(parts, api, {"v1": _gateway}, log=get_logger("web"))
     transport = httpx.ASGITransport(app=edge)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9999") as client:
-        yield Web(parts, edge, fleet, swaps, discovery, logs, changed, allowed, client)
+        yield Web(parts, edge, fleet, swaps, discovery, logs, changed, allowed, client, database)
+    await database.close()

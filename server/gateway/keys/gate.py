@@ -4,7 +4,7 @@ Sync and from memory. A refusal tells a caller no more than that its key is not 
 log. A model that a key may not use does not exist for it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from server.base.clock import Clock
 from server.base.errors import Forbidden, InvalidApiKey, ModelNotFound, RateLimited
@@ -16,6 +16,7 @@ from server.gateway.keys.service import Keys
 from server.gateway.limits.headers import headers_of
 from server.gateway.limits.limiter import Limiter, Moment
 from server.gateway.model import ANYONE, Caller, Operation, Passage, Route
+from server.gateway.usage.model import Sums
 from server.gateway.wire import Header
 
 GATEWAY = "gateway"
@@ -94,6 +95,13 @@ class Gate:
         if key_id is not None and not passage.cached:
             at = Moment(self._clock.monotonic(), self._clock.now().timestamp())
             self._limiter.charge(key_id, passage.used, at)
+
+    def restore(self, today: Mapping[str, Sums]) -> None:
+        """What each key (by id) has used of its day before a restart."""
+        wall = self._clock.now().timestamp()
+        for key_id, sums in today.items():
+            tokens = sums.prompt_tokens + sums.completion_tokens
+            self._limiter.restore(key_id, tokens, sums.audio_seconds, wall)
 
     # -- inside
 
