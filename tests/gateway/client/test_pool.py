@@ -1,0 +1,351 @@
+"""Our own pool: which connection is used again and which never, flow control, bounds."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import cast
+
+import pytest
+
+from server.base.errors import UpstreamError
+from server.gateway.client.answer import Answer
+from server.gateway.client.connection import HEAD_BYTES, HEADERS, HIGH_WATER, Connection
+from server.gateway.client.pool import PooledUpstream
+from tests.gateway.client.far import OK, WHOLE, ask, far, fetch, turns, until_gone
+from tests.gateway.running import raw_server, read_request
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[PooledUpstream]:
+    made = PooledUpstream()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+class TestWhichConnectionIsUsedAgain:
+    async def test_the_one_used_last(self, pool: PooledUpstream) -> None:
+        """So that those of a busy minute grow old and go."""
+        async with far(WHOLE) as upstream:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(3):
+                    group.create_task(fetch(pool, ask(upstream.url)))
+            for _ in range(5):
+                await fetch(pool, ask(upstream.url))
+            assert sorted(len(one) for one in upstream.requests) == [1, 1, 6]
+
+    async def test_not_one_that_idled_longer_than_the_upstream_waits(
+        self, pool: PooledUpstream
+    ) -> None:
+        """vLLM closes after 5 s: one that is nearly as old would often be stale."""
+        async with far(WHOLE) as upstream:
+            await fetch(pool, ask(upstream.url))
+            for connection in pool._open:
+                connection.since -= 4.5
+            assert not (await fetch(pool, ask(upstream.url))).retried
+            assert [len(one) for one in upstream.requests] == [1, 1]
+            await asyncio.wait_for(upstream.ended.wait(), 10)
+
+    async def test_the_sweep_ends_those_that_nobody_uses(self) -> None:
+        """Also when no other request ever comes."""
+        pool = PooledUpstream(idle_seconds=0.1)
+        async with far(WHOLE) as upstream:
+            await fetch(pool, ask(upstream.url))
+            for connection in pool._open:
+                connection.since -= 4.5
+            await asyncio.wait_for(upstream.ended.wait(), 10)
+        await pool.close()
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            OK + b"connection: close\r\ncontent-length: 2\r\n\r\nok",
+            b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+            WHOLE + b"and more",
+            WHOLE + OK + b"content-length: 4\r\n\r\nevil",
+            OK + b"transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nx",
+            b"HTTP/1.1 204 No Content\r\n\r\nok",
+            b"HTTP/1.1 304 Not Modified\r\ncontent-length: 2\r\n\r\nok",
+        ],
+        ids=repr,
+    )
+    async def test_not_one_that_is_not_clean(self, pool: PooledUpstream, said: bytes) -> None:
+        """What comes behind an answer is never taken for the answer to somebody else's request."""
+        async with far(said) as upstream:
+            for _ in range(2):
+                assert (await fetch(pool, ask(upstream.url))).body in {b"ok", b""}
+            assert [len(one) for one in upstream.requests] == [1, 1]
+
+    async def test_not_one_on_which_something_came_while_it_was_idle(
+        self, pool: PooledUpstream
+    ) -> None:
+        """An answer that nobody asked for must not be given to whoever asks next."""
+        sent = asyncio.Event()
+        gone = asyncio.Event()
+
+        async def talk(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+        ) -> None:
+            await read_request(reader)
+            writer.write(WHOLE)
+            if number == 0:
+                await sent.wait()
+                writer.write(OK + b"content-length: 4\r\n\r\nevil")
+                await until_gone(reader)
+                gone.set()
+
+        async with raw_server(talk) as url:
+            await fetch(pool, ask(url))
+            sent.set()
+            await asyncio.wait_for(gone.wait(), 10)
+            assert (await fetch(pool, ask(url))).body == b"ok"
+
+    async def test_after_trailers_and_after_head_as_well(self, pool: PooledUpstream) -> None:
+        """Neither leaves anything behind that could be read into the next answer."""
+        trailed = OK + b"transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-late: 1\r\n\r\n"
+        head = OK + b"content-length: 2000\r\nx-head: 1\r\n\r\n"
+        async with far(trailed, head, trailed, WHOLE) as upstream:
+            assert (await fetch(pool, ask(upstream.url))).body == b"ok"
+            got = await fetch(pool, ask(upstream.url, method="HEAD", body=b""))
+            assert (got.body, got.headers) == (
+                b"",
+                [(b"content-length", b"2000"), (b"x-head", b"1")],
+            )
+            got = await fetch(pool, ask(upstream.url))
+            assert got.headers == [(b"transfer-encoding", b"chunked")]
+            got = await fetch(pool, ask(upstream.url))
+            assert got.headers == [(b"content-length", b"2")]
+            assert [len(one) for one in upstream.requests] == [4]
+
+    async def test_while_its_last_answer_is_still_unread(self, pool: PooledUpstream) -> None:
+        """The answer is whole; where it lies is not the connection's business any more."""
+        async with far(OK + b"content-length: 5\r\n\r\nfirst", WHOLE) as upstream:
+            first = await pool.open(ask(upstream.url))
+            assert (await fetch(pool, ask(upstream.url))).body == b"ok"
+            assert await first.read(100) == b"first"
+            first.close()
+            assert [len(one) for one in upstream.requests] == [2]
+
+    async def test_a_lost_host_is_noticed_by_the_socket(self, pool: PooledUpstream) -> None:
+        """Probes while it is quiet, and an end to what nobody acknowledges."""
+        async with far(WHOLE) as upstream:
+            await fetch(pool, ask(upstream.url))
+            (connection,) = pool._open
+            transport = connection._transport
+            assert transport is not None
+            sock = transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+class Wire(asyncio.Transport):
+    """A transport that notes what was asked of it and delivers nothing by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paused = False
+        self.closed = False
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def write(self, data: object) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+
+class Keeper:
+    """A home that keeps what is given back."""
+
+    def __init__(self) -> None:
+        self.kept: list[Connection] = []
+
+    def released(self, connection: Connection) -> None:
+        self.kept.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        pass
+
+
+class TestFlow:
+    async def test_a_connection_given_back_while_paused_is_read_from_again(self) -> None:
+        """A transport may have one more read under way when it is paused. The next request on that
+        connection would hang for ever."""
+        loop = asyncio.get_running_loop()
+        wire, home = Wire(), Keeper()
+        connection = Connection("http://x", home, loop)
+        connection.connection_made(wire)
+        answer = Answer("tiny", connection, loop, retried=False)
+        connection.begin(answer, b"", ask(""))
+        connection.data_received(OK + b"content-length: %d\r\n\r\n" % (HIGH_WATER + 5))
+        connection.data_received(b"x" * HIGH_WATER)
+        assert wire.paused
+        connection.data_received(b"y" * 5)
+        assert home.kept == [connection]
+        assert not wire.paused
+        wire.paused = connection._paused = True
+        connection.begin(Answer("tiny", connection, loop, retried=False), b"", ask(""))
+        assert not cast("bool", wire.paused)
+        assert len(await answer.read(1 << 20)) == HIGH_WATER + 5
+
+    async def test_a_slow_reader_holds_its_upstream_back(self, pool: PooledUpstream) -> None:
+        """Memory stays bounded whatever the upstream could send; and all of it comes in the end."""
+        size = 64 << 20
+        written = 0
+
+        async def talk(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _number: int
+        ) -> None:
+            nonlocal written
+            while not reader.at_eof():
+                await read_request(reader)
+                writer.write(OK + b"content-length: %d\r\n\r\n" % size)
+                while written < size:
+                    writer.write(b"x" * 65536)
+                    written += 65536
+                    await writer.drain()
+                written = 0
+
+        async with raw_server(talk) as url:
+            response = await pool.open(ask(url))
+            await turns(2000)
+            assert written < size / 2
+            assert response.size < 4 * HIGH_WATER
+            got = 0
+            async for part in response:
+                got += len(part)
+                assert len(part) < 4 * HIGH_WATER
+            assert got == size
+            assert len((await fetch(pool, ask(url))).body) == size
+
+    async def test_what_came_in_one_turn_is_handed_over_as_one(self, pool: PooledUpstream) -> None:
+        """A hundred chunks in one packet cost one pass, not a hundred."""
+        chunks = b"".join(b"2\r\n%02d\r\n" % number for number in range(100))
+        async with far(
+            OK + b"transfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+        ) as upstream:
+            response = await pool.open(ask(upstream.url))
+            parts = [part async for part in response.chunks()]
+            assert b"".join(parts) == b"".join(b"%02d" % number for number in range(100))
+            assert len(parts) < 5
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        "said",
+        [
+            OK + b"".join(b"x-%d: 1\r\n" % number for number in range(HEADERS + 1)) + b"\r\n",
+            OK + b"x: " + b"y" * HEAD_BYTES + b"\r\n\r\n",
+            OK + b"x: " + b"y" * (10 * HEAD_BYTES),
+            b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
+            OK + b"transfer-encoding: chunked\r\n\r\n5;" + b"e" * (10 * HEAD_BYTES),
+            OK + b"transfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * 100_000,
+        ],
+        ids=["headers", "head", "endless head", "endless 1xx", "endless extension", "trailers"],
+    )
+    async def test_what_never_becomes_an_answer_is_ended(
+        self, pool: PooledUpstream, said: bytes
+    ) -> None:
+        """64 KiB without a byte of body is more than any engine has to say."""
+        async with far(said) as upstream:
+            with pytest.raises(UpstreamError):
+                await fetch(pool, ask(upstream.url))
+            await asyncio.wait_for(upstream.ended.wait(), 10)
+
+    async def test_a_head_of_sixty_thousand_bytes_passes(self, pool: PooledUpstream) -> None:
+        """The bound is not hit by what is merely long."""
+        said = OK + b"x: " + b"y" * 60_000 + b"\r\ncontent-length: 300000\r\n\r\n" + b"z" * 300_000
+        async with far(said) as upstream:
+            assert len((await fetch(pool, ask(upstream.url))).body) == 300_000
+
+
+SMUGGLED = [
+    OK + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    OK + b"transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n0\r\n\r\n",
+    OK + b"content-length: 2\r\ncontent-length: 2\r\n\r\nok",
+    OK + b"content-length: 2\r\ncontent-length: 3\r\n\r\nok",
+    OK + b"content-length: 2, 2\r\n\r\nok",
+    OK + b"content-length: +2\r\n\r\nok",
+    OK + b"content-length: -2\r\n\r\nok",
+    OK + b"content-length: 0x2\r\n\r\nok",
+    OK + b"content-length: \r\n\r\nok",
+    OK + b"content-length: 99999999999999999999999\r\n\r\nok",
+    OK + b"transfer-encoding: gzip\r\n\r\nok",
+    OK + b"transfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    OK + b"transfer-encoding: xchunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    OK + b"transfer-encoding: identity\r\n\r\nok",
+    OK + b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    OK + b"transfer-encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n",
+    OK + b"transfer-encoding: chunked\r\n\r\n0x2\r\nok\r\n0\r\n\r\n",
+    OK + b"transfer-encoding: chunked\r\n\r\n-2\r\nok\r\n0\r\n\r\n",
+    OK + b"transfer-encoding: chunked\r\n\r\n2 \r\nok\r\n0\r\n\r\n",
+    OK + b"transfer-encoding: chunked\r\n\r\n2\nok\n0\n\n",
+    OK + b"transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nok\r\n0\r\n\r\n",
+    OK + b"transfer-encoding: chunked\r\n\r\n1\r\nok\r\n0\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    OK + b"x: a\r\n b\r\ncontent-length: 2\r\n\r\nok",
+    OK + b"x: a\rb\r\ncontent-length: 2\r\n\r\nok",
+    OK + b"x: a\nb: c\r\ncontent-length: 2\r\n\r\nok",
+    OK + b"x: a\x00b\r\ncontent-length: 2\r\n\r\nok",
+    OK + b"x : a\r\ncontent-length: 2\r\n\r\nok",
+    OK + b" x: a\r\ncontent-length: 2\r\n\r\nok",
+    OK + b": a\r\ncontent-length: 2\r\n\r\nok",
+    OK + b"x\r\ncontent-length: 2\r\n\r\nok",
+    b"HTTP/2.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    b"HTTP/0.9 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    b"HTTP/1.1 099 No\r\ncontent-length: 2\r\n\r\nok",
+    b"HTTP/1.1 1000 No\r\ncontent-length: 2\r\n\r\nok",
+    b"HTTP/1.1 199 No\r\ncontent-length: 2\r\n\r\nok",
+    b"HTTP/1.1 100 Continue\r\ncontent-length: 2\r\n\r\nok" + WHOLE,
+    b"SSH-2.0-OpenSSH_9.2\r\n",
+    b"ok",
+]
+
+
+@pytest.mark.parametrize("said", SMUGGLED, ids=repr)
+async def test_an_answer_that_can_be_read_in_two_ways_is_none(
+    pool: PooledUpstream, said: bytes
+) -> None:
+    """An error and the end of the connection. Nothing of it reaches the next request."""
+    async with far(said, WHOLE) as upstream:
+        with pytest.raises(UpstreamError):
+            await fetch(pool, ask(upstream.url))
+        assert (await fetch(pool, ask(upstream.url))).body == b"ok"
+        assert [len(one) for one in upstream.requests] == [1, 1]
+
+
+async def test_closing_the_pool_ends_what_is_under_way(pool: PooledUpstream) -> None:
+    """Answers, uploads and idle connections; it can be used again afterwards."""
+    waits = asyncio.Event()
+
+    async def upload() -> AsyncIterator[bytes]:
+        yield b"first"
+        await waits.wait()
+
+    async with far(WHOLE, OK + b"content-length: 9\r\n\r\nhalf") as upstream:
+        await fetch(pool, ask(upstream.url))
+        half = await pool.open(ask(upstream.url))
+        sending = asyncio.create_task(pool.open(ask(upstream.url, body=upload(), length=9)))
+        await turns(20)
+        await pool.close()
+        with pytest.raises(UpstreamError):
+            await sending
+        with pytest.raises(UpstreamError):
+            await half.read(100)
+        assert not pool._open
