@@ -32,6 +32,8 @@ from server.config.store import SettingsStore
 from server.fleet import doctor
 from server.fleet.service import Fleet
 from server.gateway.client.make import make_client
+from server.gateway.admission.service import Admission
+from server.gateway.demand.service import Demand
 from server.gateway.inflight import InFlight
 from server.gateway.keys.gate import Gate
 from server.gateway.keys.ledger import KeyLedger
@@ -41,10 +43,11 @@ from server.gateway.listing import listing
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.model import UpstreamClient
 from server.gateway.operations import SEGMENTS
-from server.gateway.router import ServingRouter
+from server.gateway.router import GatewayRouter
 from server.gateway.service import Gateway
 from server.gateway.usage.ledger import UsageLedger
 from server.gateway.usage.service import Usage
+from server.gateway.usage.tap import make_tap
 from server.launch.plan import build_spec, groups
 from server.launch.service import Engines
 from server.ssh.hostkeys import HostKeys
@@ -90,6 +93,8 @@ class App:
     swap_metrics: SwapMetrics
     notices: NoticeBoard
     inflight: InFlight
+    admission: Admission
+    demand: Demand
     keys: Keys
     gate: Gate
     usage: Usage
@@ -109,12 +114,14 @@ class App:
         await self.swap_metrics.start()
         await self.notices.start()
         await self.swaps.start()
+        await self.demand.start()
         await self.discovery.start()
         self.tasks.add(asyncio.create_task(self._watch_files(), name="settings and catalog files"))
 
     async def begin_shutdown(self) -> None:
         """Tell every open stream, so that the server can end: event streams, then chat answers."""
         self.bus.close()
+        self.admission.close()
         await self.inflight.close(SHUTDOWN_GRACE_SECONDS)
 
     async def close(self) -> None:
@@ -122,6 +129,7 @@ class App:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.demand.close()
         await self.swaps.close()
         await self.discovery.close()
         await self.notices.close()
@@ -233,7 +241,21 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         weight_bytes=look.weight_bytes,
         groups=groups,
         pinned=lambda: _pinned(catalog.snapshot()),
+        use=lambda: demand.use(),
     )
+    admission = Admission(inflight=inflight, settings=lambda: store.current.gateway, clock=clock)
+    demand = Demand(
+        swaps=swaps,
+        admission=admission,
+        catalog=lambda: catalog.latest,
+        settings=settings,
+        in_flight=inflight.counts,
+        verdicts=lambda: {one.name: one.verdict for one in fleet.services()},
+        bus=bus,
+        clock=clock,
+    )
+    admission.on_change = demand.poke
+    swaps.changed.append(demand.changed)
     keys = Keys(KeyLedger(database), clock)
     gate = Gate(
         keys,
@@ -256,22 +278,21 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     logs = ContainerLogs(pool, clock)
     started = clock.now()
     upstream = make_client(store.current.gateway.upstream_client)
-    under_way = lambda: _under_way(swaps)  # noqa: E731
     gateway = Gateway(
-        router=ServingRouter(
-            catalog=catalog.snapshot, serving=swaps.serving, swaps=under_way, inflight=inflight
-        ),
+        router=GatewayRouter(demand=demand, admission=admission, settings=settings),
         upstream=upstream,
         settings=lambda: store.current.gateway,
         entries=lambda: listing(
             catalog.snapshot(),
             swaps.layout(),
-            _under_way(swaps),
+            demand.under_way(),
             started,
             services=store.current.services,
             verdicts={one.name: one.verdict for one in fleet.services()},
         ),
-        ended=[GatewayMetrics(registry)],
+        gatekeeper=gate,
+        tap=make_tap,
+        ended=[GatewayMetrics(registry), gate.ended, usage],
     )
 
     async def examine(host: Host) -> list[Finding]:
@@ -324,6 +345,8 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         swap_metrics=SwapMetrics(registry, bus),
         notices=notices,
         inflight=inflight,
+        admission=admission,
+        demand=demand,
         keys=keys,
         gate=gate,
         usage=usage,
@@ -385,8 +408,3 @@ async def _scan(pool: SshPool, store: SettingsStore, host: str) -> Sequence[Mapp
 
 def _pinned(catalog: Catalog) -> frozenset[str]:
     return frozenset(m.id for m in catalog.models.values() if m.pinned)
-
-
-def _under_way(swaps: SwapService) -> tuple[SwapRecord, ...]:
-    current = swaps.current()
-    return (*((current,) if current else ()), *swaps.queue())
