@@ -31,7 +31,7 @@ VERBS = {
     "hosts": Verb("hosts", "List, add, remove, check hosts; accept a new host key."),
     "models": Verb("models", "List, show, add, remove, tune and preflight models."),
     "swap": Verb("swap", "Load MODEL in place of the one being served."),
-    "unload": Verb("swap", "Stop the model being served."),
+    "unload": Verb("swap", "Stop a model, or all that is served."),
     "swaps": Verb("swap", "The history of swaps, newest first; with ID that one in full."),
     "cancel": Verb("swap", "Cancel the swap ID; without ID the one under way."),
     "logs": Verb("logs", "The newest log lines of the engine, a container on HOST, or a service."),

@@ -41,12 +41,14 @@ def status(session: Session) -> None:
 
 
 def _serving(body: dict[str, Any]) -> None:
-    """The running swap (fields null when there is none), `serving`, `queue`, as sentences."""
+    """The running swap (fields null when there is none), what is served, `queue`, as sentences."""
     serving, queue = body.get("serving"), body.get("queue")
-    if isinstance(serving, dict):
-        model, host = one_line(serving.get("model")), dash(serving.get("host"))
-        line(f"Serving {model} on {host} since {dash(serving.get('since'))}")
-    else:
+    layout = body.get("layout")  # an older server tells only the newest
+    served = layout if isinstance(layout, list) else [serving]
+    for one in filter(lambda found: isinstance(found, dict), served):
+        model, host = one_line(one.get("model")), dash(one.get("host"))
+        line(f"Serving {model} on {host} since {dash(one.get('since'))}")
+    if not any(isinstance(one, dict) for one in served):
         line("Nothing is being served")
     if body.get("id") and body.get("state") not in FINAL:
         eta = number(body.get("eta_seconds"))

@@ -53,12 +53,14 @@ def swap(
 
 
 @click.command()
+@click.argument("model", required=False, shell_complete=MODEL)
 @click.option("--no-wait", is_flag=True, help="Only ask for it; print the id of the swap.")
 @verb
-def unload(session: Session, no_wait: bool) -> int:
-    """Stop the model being served."""
+def unload(session: Session, model: str | None, no_wait: bool) -> int:
+    """Stop MODEL; without MODEL all that is served."""
+    body = {} if model is None else {"model": model}
     with session.client() as client:
-        record = client.as_object(client.post(path("unload")))
+        record = client.as_object(client.post(path("unload"), body))
         return follow(session, client, record, no_wait=no_wait, cancel=False)
 
 
@@ -141,9 +143,13 @@ def summarise(record: dict[str, Any]) -> None:
     took = sum(number(step.get("seconds")) or 0.0 for step in steps(record))
     ends = {
         "serving": f"{model} is serving ({duration(took)})",
-        "unloaded": "Nothing is being served any more",
+        "unloaded": f"{one_line(record['unloads'])} is not served any more"
+        if record.get("unloads")
+        else "Nothing is being served any more",
         "rolled_back": f"{model} did not start; {previous} is serving again",
-        "failed": f"{model} did not start, and nothing is being served",
+        "failed": f"{model} did not start, and {previous} is not serving again"
+        if record.get("previous_model")
+        else f"{model} did not start, and nothing is being served",
         "cancelled": f"The swap to {model} was cancelled",
     }
     failed = state not in {"serving", "unloaded"}

@@ -132,9 +132,8 @@ class FleetCollector(Collector):
         )
         yield self._sample_age(statuses)
         yield from _figures(statuses)
-        serving = GaugeMetricFamily("spark_serving", "The model being served", labels=["model"])
-        served = self._swaps.serving()
-        if served is not None:
+        serving = GaugeMetricFamily("spark_serving", "The models being served", labels=["model"])
+        for served in self._swaps.layout():
             serving.add_metric([served.model], 1)
         yield serving
         queued = GaugeMetricFamily("spark_swaps_queued", "Swaps that wait")

@@ -40,8 +40,11 @@ def checks(
         return Verdict.unknown("; ".join(f"{s.name}: {s.verdict.reason}" for s in away))
 
     async def engine() -> Verdict:
-        serving = swaps.serving()
-        return serving.health if serving else Verdict.unknown("no model is loaded")
+        layout = swaps.layout()
+        if not layout:
+            return Verdict.unknown("no model is loaded")
+        unwell = [serving for serving in layout if serving.health.health is not Health.UP]
+        return unwell[0].health if unwell else Verdict.up()
 
     return (
         Check("data_directory", directory),

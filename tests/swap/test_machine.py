@@ -25,17 +25,28 @@ from server.swap.events import (
     Placement,
     Prove,
     Restore,
+    Retire,
     Serve,
     Start,
     Started,
     StepBegan,
     StopAll,
     Stopped,
+    Tell,
     Watch,
 )
 from server.swap.machine import TABLE, advance, effect_of
 from server.swap.model import FINAL, State, SwapError, SwapRecord
-from server.swap.node import FINAL_NODES, ROLLBACK, STAGE_OF, STATE_OF, UNTOUCHED, Node
+from server.swap.node import (
+    FINAL_NODES,
+    ROLLBACK,
+    STAGE_OF,
+    STATE_OF,
+    UNTOUCHED,
+    Node,
+    rollback_tag,
+    swap_of,
+)
 from tests.swap.made import at, deployment, engine, record, spec
 
 ERROR = SwapError("oom", "it broke", "cause", "advice", "log")
@@ -374,3 +385,125 @@ def test_a_cancelled_unload_of_nothing_starts_nothing() -> None:
     made, effects = advance(made, CancelAsked("me"), at(1))
     assert (made.state, effects) == (State.CANCELLED, (Serve(),))
     assert [step.name for step in made.steps] == ["stopping"]
+
+
+# ---- several models at once
+
+
+def overlapping(node: Node) -> SwapRecord:
+    """An overlap as it would stand in `node`: nothing of the old model was touched."""
+    made = record(node.value, previous=deployment(), engine=engine("swap-1"))
+    return made.with_(state=STATE_OF[node], mode="overlap", touched=False)
+
+
+def test_an_overlap_moves_the_traffic_before_it_drains_and_stops_the_old_one() -> None:
+    made, _ = advance(record(evicted=()).with_(touched=False), Admitted(deployment()), at(0))
+    made, effects = advance(made, Checked((OK_FINDING,), OVERLAP), at(1))
+    assert effects == (Start(made.target, "swap-1"),)
+    made, _ = advance(made, Started(engine("swap-1")), at(2))
+    made, _ = advance(made, Healthy(), at(3))
+    made, effects = advance(made, Answered(), at(4))
+    serve, hold, drain = effects
+    assert isinstance(serve, Serve)
+    assert (serve.deployment is not None, serve.drop) == (True, ())
+    assert (hold, drain) == (Hold(("old",)), Drain(("old",)))
+    assert made.state is State.DRAINING
+    made, effects = advance(made, Drained(), at(5))
+    assert effects == (Serve(drop=("old",)), Retire((deployment(),)))
+    assert made.state is State.STOPPING
+    made, effects = advance(made, Stopped(), at(6))
+    assert (made.state, made.previous_model) == (State.SERVING, "old")
+
+
+def test_an_old_engine_that_will_not_go_is_told_and_fails_nothing() -> None:
+    made, effects = advance(overlapping(Node.RETIRING), Broke(ERROR), at(1))
+    assert (made.state, made.error) == (State.SERVING, None)
+    (tell,) = [effect for effect in effects if isinstance(effect, Tell)]
+    assert "old" in tell.message
+
+
+@pytest.mark.parametrize("node", [Node.STARTING, Node.LOADING, Node.WARMING])
+@pytest.mark.parametrize("event", [Broke(ERROR), CancelAsked("me")])
+def test_an_overlap_that_does_not_come_off_leaves_the_old_one_alone(
+    node: Node, event: Event
+) -> None:
+    """It is only asked for an answer, so that what is said of it is true."""
+    made, effects = advance(overlapping(node), event, at(1))
+    assert effects == (Discard(made.target, "swap-1"),)  # type: ignore[arg-type]
+    made, effects = advance(made, Discarded(), at(2))
+    old = deployment()
+    assert effects == (Admit(("old",)), Prove(old.spec, old.engine))
+    made, _ = advance(made, Answered(), at(3))
+    ended = State.ROLLED_BACK if isinstance(event, Broke) else State.CANCELLED
+    assert made.state is ended
+
+
+def test_beside_touches_nobody_and_a_failure_proves_what_was_shown() -> None:
+    made, _ = advance(record(evicted=()).with_(touched=False), Admitted(deployment()), at(0))
+    made, effects = advance(made, Checked((OK_FINDING,), BESIDE), at(1))
+    assert effects == (Start(made.target, "swap-1"),)
+    made, _ = advance(made, Broke(ERROR), at(2))
+    made, effects = advance(made, Discarded(), at(3))
+    assert effects == (Admit(()), Prove(deployment().spec, deployment().engine))
+    made, _ = advance(made, Answered(), at(4))
+    assert (made.state, made.previous_model) == (State.ROLLED_BACK, "old")
+
+
+TWO_OLD = (deployment("old", "swap-0"), deployment("older", "swap-00"))
+
+
+def two_gone(node: Node, **changes: object) -> SwapRecord:
+    made = record(node.value, previous=TWO_OLD[0], evicted=TWO_OLD, error=ERROR)
+    return made.with_(state=STATE_OF[node], **changes)
+
+
+def test_a_rollback_restores_every_evicted_model_one_after_another() -> None:
+    made, effects = advance(two_gone(Node.RB_STOPPING), Discarded(), at(1))
+    for number, old in enumerate(TWO_OLD):
+        tag = f"swap-1-rb{number or ''}"
+        assert effects[-1] == Restore(old, tag)
+        assert made.state is State.ROLLING_BACK
+        made, _ = advance(made, Started(engine(tag, old.spec.model)), at(2))
+        made, effects = advance(made, Healthy(), at(3))
+        made, effects = advance(made, Answered(), at(4))
+        assert isinstance(effects[0], Serve)
+        assert effects[0].deployment is not None
+        assert effects[0].deployment.spec.model == old.spec.model
+    assert made.state is State.ROLLED_BACK
+
+
+def test_one_that_cannot_be_restored_keeps_the_next_from_nothing() -> None:
+    """The others come back all the same; the end says which one did not."""
+    made = two_gone(Node.RB_LOADING, engine=engine("swap-1-rb", "old"))
+    made, _ = advance(made, Broke(SwapError("died", "it died")), at(1))
+    made, effects = advance(made, Discarded(), at(2))
+    assert effects == (Serve(drop=("old",)), Restore(TWO_OLD[1], "swap-1-rb1"))
+    made, _ = advance(made, Started(engine("swap-1-rb1", "older")), at(3))
+    made, _ = advance(made, Healthy(), at(4))
+    made, _ = advance(made, Answered(), at(5))
+    assert made.state is State.FAILED
+    assert made.error is not None
+    assert "old could not be restored: it died" in made.error.message
+
+
+def test_an_unload_of_one_names_it_alone() -> None:
+    asked = record(unload=True).with_(unloads="old")
+    made, effects = advance(asked, Admitted(deployment(), evicted=(deployment(),)), at(0))
+    assert effects == (Hold(("old",)), Drain(("old",)))
+    assert made.previous_model == "old"
+
+
+def test_a_record_from_before_there_was_a_layout_still_loads() -> None:
+    """What was served then is what went for it."""
+    saved = record("rb_loading", previous=deployment(), engine=engine("swap-1-rb")).to_saved()
+    for key in ("evicted", "mode", "restored", "lost", "touched", "unloads", "fixed"):
+        del saved[key]
+    loaded = SwapRecord.from_saved(saved)
+    assert loaded.evicted == (deployment(),)
+    assert effect_of(loaded) == Watch(deployment().spec, loaded.engine)  # type: ignore[arg-type]
+
+
+def test_the_tag_of_an_engine_names_its_swap_and_its_number_in_the_rollback() -> None:
+    assert swap_of("swap-1") == ("swap-1", None)
+    assert swap_of(rollback_tag("swap-1")) == ("swap-1", 0)
+    assert swap_of(rollback_tag("swap-1", 2)) == ("swap-1", 2)

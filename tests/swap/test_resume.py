@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.swap.events import Broke, Drained, Restore, Start, Started
+from server.swap.events import Broke, Drained, Restore, Retire, Start, Started
 from server.swap.machine import effect_of
 from server.swap.node import FINAL_NODES, ROLLBACK, Node
 from server.swap.resume import Continue, Report, Wait, hosts_of, resume
@@ -25,7 +25,8 @@ def test_a_silent_host_makes_it_wait_whatever_the_node(node: Node) -> None:
 
 
 @pytest.mark.parametrize(
-    "node", [Node.PREFLIGHT, Node.STOPPING, Node.RB_STOPPING, Node.RB_CLEANING]
+    "node",
+    [Node.PREFLIGHT, Node.STOPPING, Node.RETIRING, Node.RB_STOPPING, Node.RB_CLEANING],
 )
 def test_steps_that_can_be_repeated_are_repeated(node: Node) -> None:
     made = standing(node)
@@ -34,6 +35,20 @@ def test_steps_that_can_be_repeated_are_repeated(node: Node) -> None:
 
 def test_a_drain_is_over_because_its_callers_went_with_us() -> None:
     assert resume(standing(Node.DRAINING), {"spark-1": ()}) == Report(Drained())
+    assert resume(standing(Node.RELIEVING), {"spark-1": ()}) == Report(Drained())
+
+
+def test_the_old_engines_are_stopped_though_nobody_is_left_to_tell() -> None:
+    decision = resume(standing(Node.RETIRING), {"spark-1": (engine("swap-1"),)})
+    assert decision == Continue(Retire((deployment(),)))
+
+
+def test_the_second_of_a_rollback_is_known_by_its_own_tag() -> None:
+    old = (deployment(), deployment("older", "swap-00"))
+    made = record("rb_starting", previous=old[0], evicted=old, restored=1)
+    first, second = engine("swap-1-rb", "old"), engine("swap-1-rb1", "older")
+    assert resume(made, {"spark-1": (first, second)}) == Report(Started(second))
+    assert resume(made, {"spark-1": (first,)}) == Continue(Restore(old[1], "swap-1-rb1"))
 
 
 def test_an_engine_started_while_we_died_is_adopted() -> None:

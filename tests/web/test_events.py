@@ -44,7 +44,7 @@ async def test_the_snapshot_comes_first_and_then_what_changes(tmp_path: Path) ->
         kind, data = await frame(got.content)
         assert kind == "snapshot"
         assert set(data) == {
-            "at", "hosts", "services", "models", "serving", "swap", "queue", "jobs"
+            "at", "hosts", "services", "models", "serving", "layout", "swap", "queue", "jobs"
         }  # fmt: skip
         api.parts.bus.publish("host", "spark-1", {"name": "spark-1", "health": "up"})
         assert await frame(got.content) == ("host", {"name": "spark-1", "health": "up"})

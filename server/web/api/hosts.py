@@ -72,12 +72,12 @@ async def remove(parts: PartsOf, name: Name) -> Response:
 
 
 def _not_serving(parts: Parts, name: str) -> None:
-    serving = parts.swaps.serving()
-    if serving and name in {node.host for node in serving.deployment.spec.nodes}:
-        raise Conflict(
-            f"{serving.model} is being served on {name}.",
-            advice="Unload it or swap to a model on another host first.",
-        )
+    for serving in parts.swaps.layout():
+        if name in {node.host for node in serving.deployment.spec.nodes}:
+            raise Conflict(
+                f"{serving.model} is being served on {name}.",
+                advice="Unload it or swap to a model on another host first.",
+            )
 
 
 async def check(parts: PartsOf, name: Name) -> Response:

@@ -6,13 +6,16 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.swap.model import OnConflict, SwapRecord
-from server.web.api.views import serving_view
+from server.web.api.views import layout_view, serving_view
 from server.web.reply import API, PartsOf, RequesterOf, reply
 
 FIELDS = (
     "id",
     "model",
     "previous_model",
+    "evicted",
+    "mode",
+    "unloads",
     "state",
     "stage",
     "percent",
@@ -40,6 +43,14 @@ class SwapRequest(BaseModel):
     force: bool = False
 
 
+class UnloadRequest(BaseModel):
+    """Without a model all that is served is unloaded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(default=None, min_length=1, max_length=512)
+
+
 def _accepted(record: SwapRecord) -> Response:
     return reply(record.to_dict(), 202, {"location": f"/api/v1/swaps/{record.id}"})
 
@@ -51,8 +62,8 @@ async def request(parts: PartsOf, who: RequesterOf, body: SwapRequest) -> Respon
     return _accepted(record)
 
 
-async def unload(parts: PartsOf, who: RequesterOf) -> Response:
-    return _accepted(await parts.swaps.unload(requested_by=who))
+async def unload(parts: PartsOf, who: RequesterOf, body: UnloadRequest | None = None) -> Response:
+    return _accepted(await parts.swaps.unload(body.model if body else None, requested_by=who))
 
 
 async def history(parts: PartsOf, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> Response:
@@ -72,6 +83,7 @@ async def current(parts: PartsOf) -> Response:
         | {
             "queue": [record.to_dict() for record in parts.swaps.queue()],
             "serving": serving_view(parts),
+            "layout": layout_view(parts),
         }
     )
 

@@ -92,7 +92,9 @@ class Pages:
 
     async def unload(self, request: Request, parts: PartsOf, who: RequesterOf) -> Response:
         async def act() -> Flash:
-            return _accepted(await parts.swaps.unload(requested_by=who))
+            fields = await _fields(request)
+            model = fields.get("model") or None
+            return _accepted(await parts.swaps.unload(model, requested_by=who))
 
         return await self._answer(request, parts, act)
 

@@ -34,7 +34,7 @@ class Site:
 
 async def draw_serving(parts: Parts, site: Site) -> ServingNow:
     names = {model.id: model.name for model in parts.catalog.snapshot().models.values()}
-    return serving_now(parts.swaps.serving(), parts.swaps.current(), names, parts.clock.now())
+    return serving_now(parts.swaps.layout(), parts.swaps.current(), names, parts.clock.now())
 
 
 async def draw_swap(parts: Parts, site: Site) -> SwapCard:
@@ -43,14 +43,14 @@ async def draw_swap(parts: Parts, site: Site) -> SwapCard:
     if current is None and not queue:
         ended = await parts.swaps.history(1)
         last = ended[0] if ended else None
-    return swap_card(current, queue, last, parts.swaps.serving(), parts.clock.now())
+    return swap_card(current, queue, last, parts.swaps.layout(), parts.clock.now())
 
 
 async def draw_models(parts: Parts, site: Site) -> ModelList:
     catalog = parts.catalog.snapshot()
     hosts = len(parts.settings.current.hosts)
     swaps = waiting(parts)
-    return model_list(catalog, parts.swaps.serving(), swaps, site.refusal, hosts=hosts)
+    return model_list(catalog, parts.swaps.layout(), swaps, site.refusal, hosts=hosts)
 
 
 async def draw_history(parts: Parts, site: Site) -> History:

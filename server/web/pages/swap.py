@@ -37,13 +37,10 @@ TROUBLED = frozenset({"error", "warning", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
-class ServingNow:
-    """`model` None: nothing is served. `next` is the swap under way, so that its progress is in
-    sight wherever the page is scrolled to."""
+class Served:
+    """One model of the layout."""
 
-    template: ClassVar[str] = "swap/serving.html"
-
-    model: str | None
+    model: str
     name: str
     hosts: str
     since: Moment | None
@@ -51,6 +48,16 @@ class ServingNow:
     reason: str
     accepting: bool
     context: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServingNow:
+    """`next` is the swap under way, so that its progress is in sight wherever the page is scrolled
+    to."""
+
+    template: ClassVar[str] = "swap/serving.html"
+
+    models: tuple[Served, ...]
     next: str
 
 
@@ -144,18 +151,22 @@ class History:
 
 
 def target(record: SwapRecord) -> str:
+    if record.unloads is not None:
+        return f"unload {record.unloads}"
     return record.model or "nothing (unload)"
 
 
 def serving_now(
-    serving: Serving | None, current: SwapRecord | None, names: Mapping[str, str], now: datetime
+    layout: Sequence[Serving], current: SwapRecord | None, names: Mapping[str, str], now: datetime
 ) -> ServingNow:
     coming = ""
     if current is not None and not current.state.final:
         coming = f"{WORDS[current.state][0]}: {target(current)}, {int(current.percent)} %"
-    if serving is None:
-        return ServingNow(None, "", "", None, "unknown", "", False, None, coming)
-    return ServingNow(
+    return ServingNow(tuple(_served(serving, names, now) for serving in layout), coming)
+
+
+def _served(serving: Serving, names: Mapping[str, str], now: datetime) -> Served:
+    return Served(
         model=serving.model,
         name=names.get(serving.model, serving.model),
         hosts=", ".join(node.host for node in serving.deployment.spec.nodes),
@@ -164,7 +175,6 @@ def serving_now(
         reason=serving.health.reason,
         accepting=serving.accepting,
         context=serving.max_model_len,
-        next=coming,
     )
 
 
@@ -172,7 +182,7 @@ def swap_card(
     running: SwapRecord | None,
     queue: Sequence[SwapRecord],
     last: SwapRecord | None,
-    serving: Serving | None,
+    layout: Sequence[Serving],
     now: datetime,
 ) -> SwapCard:
     """The running swap, else the next one waiting, else the last one that ended."""
@@ -184,7 +194,7 @@ def swap_card(
             for one in queue
             if shown is None or one.id != shown.id
         ),
-        serving.model if serving else None,
+        ", ".join(serving.model for serving in layout) or None,
     )
 
 
