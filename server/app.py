@@ -31,8 +31,8 @@ from server.config.paths import DataDir
 from server.config.store import SettingsStore
 from server.fleet import doctor
 from server.fleet.service import Fleet
-from server.gateway.client.make import make_client
 from server.gateway.admission.service import Admission
+from server.gateway.client.make import make_client
 from server.gateway.demand.service import Demand
 from server.gateway.inflight import InFlight
 from server.gateway.keys.gate import Gate
@@ -58,7 +58,6 @@ from server.store.database import Database
 from server.swap.ledger import Ledger
 from server.swap.live import LiveGround
 from server.swap.look import Look
-from server.swap.model import SwapRecord
 from server.swap.service import SwapService
 from server.web.app import create_api, create_edge
 from server.web.container_logs import ContainerLogs
@@ -241,7 +240,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         weight_bytes=look.weight_bytes,
         groups=groups,
         pinned=lambda: _pinned(catalog.snapshot()),
-        use=lambda: demand.use(),
+        use=lambda: demand.use(),  # noqa: PLW0108 - it is made below
     )
     admission = Admission(inflight=inflight, settings=lambda: store.current.gateway, clock=clock)
     demand = Demand(
@@ -376,13 +375,13 @@ def _refusal(model: Model, settings: Settings) -> SparkError | None:
 
 def _canonical(catalog: CatalogService, name: str) -> str:
     """The id of the model that `name` means, else the name itself (a service's)."""
-    found = catalog.snapshot().find(name)
+    found = catalog.latest.find(name)
     return found.id if found else name
 
 
 def _known(catalog: CatalogService, settings: Settings, name: str) -> bool:
     """Whether `name` is a model's id or a service's, and no invention of a caller."""
-    return name in catalog.snapshot().models or any(one.name == name for one in settings.services)
+    return name in catalog.latest.models or any(one.name == name for one in settings.services)
 
 
 def _target(settings: Settings, name: str, user: str | None) -> Target:

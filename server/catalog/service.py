@@ -85,6 +85,12 @@ class CatalogService:
                 self._rebuild(roots)
             return self._catalog
 
+    @property
+    def latest(self) -> Catalog:
+        """The last snapshot, without a look at the files: for what asks with every request. The app
+        takes a snapshot each second, and every change that is made here does."""
+        return self._catalog if self._catalog.version else self.snapshot()
+
     def _rebuild(self, roots: tuple[str, ...]) -> None:
         shipped, found = read_drafts(self._shipped.document, self._shipped.label, roots)
         overrides, more = read_drafts(self._overrides.document, self._overrides.label, roots)
