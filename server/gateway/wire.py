@@ -40,6 +40,7 @@ _HOP_BY_HOP = frozenset(
 _REQUEST_ONLY = frozenset(
     {
         b"accept-encoding",
+        b"api-key",
         b"authorization",
         b"content-length",
         b"cookie",
@@ -54,6 +55,7 @@ _RESPONSE_ONLY = frozenset(
     {b"alt-svc", b"api-version", b"date", b"server", b"set-cookie", b"x-request-id"}
 )
 _CORS = b"access-control-"
+_UNAUTHORIZED = 401
 
 
 _CONNECTION_ONLY = (b"keep-alive", b"close")
@@ -111,10 +113,14 @@ def error_body(
 
 
 def error_headers(error: SparkError) -> list[Header]:
-    """`Retry-After` in whole seconds, rounded up: asking early would only fail again."""
-    if error.retry_after is None:
-        return []
-    return [(b"retry-after", str(max(1, math.ceil(error.retry_after))).encode())]
+    """`Retry-After` in whole seconds, rounded up: asking early would only fail again. With a 401
+    the scheme that is asked for, as RFC 9110 demands."""
+    headers: list[Header] = []
+    if error.status == _UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
+    return headers
 
 
 def error_answer(

@@ -25,6 +25,7 @@ from server.base.errors import SparkError, UpstreamError
 from server.gateway.client.aiohttp import AUTO_HEADERS, new_socket, translate
 from server.gateway.client.failure import broke, too_slow
 from server.gateway.client.request import check_headers
+from server.gateway.keys.token import without_key
 from server.gateway.model import Outcome
 from server.gateway.reply import from_upstream, seconds
 from server.gateway.wire import REQUEST_ID, Header, error_answer
@@ -89,14 +90,17 @@ async def tunnel(
     ends the upstream's side at once; whoever cancelled tells the client by `refuse` as well. The
     answer says how the upstream did.
     """
-    upstream = await Tunnel.open(
-        url, headers, scope.get("subprotocols", ()), name=name, max_message=max_message
-    )
+    asked = scope.get("subprotocols", ())
+    offered = without_key(asked)
+    upstream = await Tunnel.open(url, headers, offered, name=name, max_message=max_message)
     try:
         if (await receive())["type"] != "websocket.connect":
             return "left"
         scope[_ACCEPTED] = True
-        await send({"type": "websocket.accept", "subprotocol": upstream.subprotocol})
+        chosen = upstream.subprotocol
+        if chosen is None and offered and len(offered) < len(asked):
+            chosen = offered[0]  # who puts a key there is a browser, and it hangs up on none
+        await send({"type": "websocket.accept", "subprotocol": chosen})
         return await upstream.carry(receive, send)
     finally:
         await upstream.abort()

@@ -94,7 +94,6 @@ def _key_in(name: bytes, value: bytes) -> bytes:
     return value.strip()
 
 
-def without_key(value: bytes) -> bytes:
-    """A `Sec-WebSocket-Protocol` without the key in it: for the upstream, and to choose from."""
-    kept = (one.strip() for one in value.split(b","))
-    return b", ".join(one for one in kept if one and not one.startswith(_SUBPROTOCOL))
+def without_key(subprotocols: Iterable[str]) -> tuple[str, ...]:
+    """The subprotocols that a WebSocket is really about: the key is not for the upstream."""
+    return tuple(one for one in subprotocols if not one.startswith(SUBPROTOCOL))
