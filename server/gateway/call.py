@@ -9,7 +9,7 @@ wherever this is; the upstream is closed at once, so that the GPU stops.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,9 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from server.base.errors import SparkError
 from server.config.model import Gateway as GatewaySettings
-from server.gateway.cache.model import AnswerCache
+from server.gateway.cache.model import AnswerCache, Recording
 from server.gateway.intake.body import Upload
-from server.gateway.intake.request import Taken, take, target
+from server.gateway.intake.request import Replaced, Taken, take, target
+from server.gateway.kept import Keeping
 from server.gateway.model import (
     Ask,
     Gatekeeper,
@@ -36,9 +37,10 @@ from server.gateway.model import (
     UpstreamResponse,
 )
 from server.gateway.presence import Presence
-from server.gateway.relay import Answer, MakeTap, Tap, refused
+from server.gateway.relay import Answer, MakeTap, Witnesses, refused
+from server.gateway.usage.tap import Tap
 from server.gateway.waiting import Told
-from server.gateway.wire import NOTES, header, queue_seconds, request_headers
+from server.gateway.wire import NOTES, Header, header, queue_seconds, request_headers
 
 ATTEMPTS = 3
 _ELSEWHERE = frozenset({429, 502, 503, 504})
@@ -75,15 +77,17 @@ class Call:
         "_answer",
         "_crew",
         "_ended",
+        "_keeping",
         "_notes",
         "_operation",
         "_passage",
         "_presence",
         "_receive",
+        "_recording",
         "_scope",
         "_settings",
         "_taken",
-        "_taps",
+        "_tap",
         "_task",
     )
     _taken: Taken
@@ -107,7 +111,9 @@ class Call:
         self._presence = Presence(receive, self.end)
         self._ended: SparkError | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._taps: list[Tap] = []
+        self._tap: Tap | None = None
+        self._keeping: Keeping | None = None
+        self._recording: Recording | None = None
 
     def end(self, error: SparkError) -> None:
         """Stop this call with `error`, wherever it is. The first reason stands."""
@@ -132,6 +138,7 @@ class Call:
         except SparkError as error:
             self._task = None
             await self._presence.pause()
+            self._answer.extra += self._crew.gatekeeper.headers_for(passage.caller)
             await self._answer.fail(error, passage.request_id)
         finally:
             self._task = None
@@ -170,10 +177,22 @@ class Call:
         passage.model = route.model
         crew.gatekeeper.allow(passage.caller, operation, route)
         self._presence.listen()
-        await self._attempts(route)
+        cache = crew.cache
+        if cache is None or not cache.on:
+            await self._attempts(route)
+            return
+        headers = self._scope["headers"]
+        self._keeping = Keeping(cache, operation, passage, self._answer, headers)
+        await self._keeping.go(route, taken, self._source, lambda: self._attempts(route))
 
     def _arriving(self, upload: Upload) -> None:
         self._presence.upload = upload
+
+    async def _source(self, upload: Replaced) -> AsyncIterator[bytes]:
+        """What is still to come, read by one alone."""
+        if not upload.complete:
+            await self._presence.pause()
+        return upload.chunks(self.end, self._presence.listen)
 
     async def _attempts(self, route: Route) -> None:
         excluded: frozenset[str] = frozenset()
@@ -284,9 +303,7 @@ class Call:
         if isinstance(body, bytes):
             whole = taken.document(body, grant.route.params, grant.rewrite)
             return UpstreamRequest(scope["method"], url, headers, whole, name)
-        await self._presence.pause()
-        source = body.chunks(self.end, self._presence.listen)
-        chunks, length = taken.form(source, taken.length, grant.rewrite)
+        chunks, length = taken.form(await self._source(body), taken.length, grant.rewrite)
         return UpstreamRequest(scope["method"], url, headers, chunks, name, length)
 
     async def _refusal(self, response: UpstreamResponse, name: str) -> SparkError:
@@ -298,14 +315,21 @@ class Call:
         return error
 
     async def _relay(self, response: UpstreamResponse, grant: Grant) -> None:
-        self._answer.extra += grant.notes
+        answer, passage = self._answer, self._passage
+        answer.extra += grant.notes
+        answer.extra += self._crew.gatekeeper.headers_for(passage.caller)
         try:
-            await self._answer.carry(response, self._tapped, self._crew.monotonic)
+            await answer.carry(response, self._witnesses, self._crew.monotonic)
         finally:
-            if self._taps:
-                self._passage.used = self._taps[0].used()
+            if self._tap is not None:
+                passage.used = self._tap.used()
+        if self._recording is not None:
+            await self._recording.keep()
 
-    def _tapped(self, content_type: bytes) -> list[Tap]:
-        tap = self._crew.tap(self._operation, content_type, self._answer.events)
-        self._taps = [tap] if tap is not None else []
-        return self._taps
+    def _witnesses(
+        self, status: int, headers: list[Header], kind: bytes, events: bool
+    ) -> Witnesses:
+        self._tap = self._crew.tap(self._operation, kind, events)
+        if self._keeping is not None:
+            self._recording = self._keeping.record(status, headers)
+        return Witnesses(self._tap, self._recording)

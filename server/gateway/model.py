@@ -1,7 +1,7 @@
 """Frozen values of the gateway, and the seams behind which routing, transport and counting may
 change: `Router`, `UpstreamClient`, `Gatekeeper`, `Observer`."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -274,8 +274,14 @@ class Gatekeeper(Protocol):
 
     `identify`: `InvalidApiKey` for a key that is unknown, expired or missing where one is required.
     `allow`: `Forbidden` (scope), `ModelNotFound` (a model this key may not use), `RateLimited`.
+    `sees`: whether something of these names may be listed to a caller. `headers_for`: what an
+    answer to a caller says of its limits.
     """
 
     def identify(self, headers: list[Header], address: str) -> Caller: ...
 
     def allow(self, caller: Caller, operation: Operation, route: Route) -> None: ...
+
+    def sees(self, caller: Caller, names: Iterable[str]) -> bool: ...
+
+    def headers_for(self, caller: Caller) -> list[Header]: ...

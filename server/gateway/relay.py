@@ -10,13 +10,15 @@ were a part of it. Refuses to look at what it carries; a `Tap` may.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.types import Send
 
 from server.base.errors import ClientClosed, SparkError, UpstreamError
-from server.gateway.model import Operation, Passage, UpstreamResponse, Used
+from server.gateway.model import Operation, Passage, UpstreamResponse
 from server.gateway.reply import from_upstream, seconds
+from server.gateway.usage.tap import Tap
 from server.gateway.wire import Header, error_answer, error_frame, header, response_headers
 
 _ERROR_BYTES = 64 * 1024
@@ -30,20 +32,26 @@ _EVENT_HEADERS = [
 _BODYLESS = frozenset({204, 304})
 
 
-class Tap(Protocol):
-    """Looks into an answer as it passes. `feed` must be quick; `used` is asked once, at its end."""
-
-    def feed(self, chunk: bytes) -> None: ...
-
-    def used(self) -> Used: ...
-
-
 MakeTap = Callable[[Operation, bytes, bool], Tap | None]
 
 
 def no_tap(_operation: Operation, _content_type: bytes, _streaming: bool) -> Tap | None:
     """Nothing is counted."""
     return None
+
+
+class Record(Protocol):
+    """Keeps a copy of an answer as it passes; `feed` is quick."""
+
+    def feed(self, chunk: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """Who sees an answer pass. They change nothing."""
+
+    tap: Tap | None
+    record: Record | None = None
 
 
 class Answer:
@@ -94,27 +102,32 @@ class Answer:
     async def carry(
         self,
         response: UpstreamResponse,
-        tapped: Callable[[bytes], list[Tap]],
+        witnesses: Callable[[int, list[Header], bytes, bool], Witnesses],
         clock: Callable[[], float],
     ) -> None:
-        """All of an upstream's answer. What `tapped` gives for its content type sees each chunk
-        before it is sent."""
+        """All of an upstream's answer. The `witnesses` for its status, headers, content type and
+        whether it is SSE see each chunk before it is sent."""
         passage, send = self._passage, self._send
         headers = response_headers(response.headers)
         kind = header(headers, b"content-type") or b""
         length = await self._begin(response.status, headers, kind.startswith(_EVENTS))
-        taps = tapped(kind)
+        seen_by = witnesses(response.status, headers, kind, self.events)
+        tap, record = seen_by.tap, seen_by.record
+        tokens = tap is not None
         size = 0
         async for chunk in response.chunks():
             if not size:
                 passage.first_byte = clock()
-                if self.events:
-                    passage.first_token = passage.first_byte
             size += len(chunk)
             passage.bytes_out = size
             self._last = chunk
-            for tap in taps:
+            if tap is not None:
                 tap.feed(chunk)
+                if tokens and tap.first_token:
+                    tokens = False
+                    passage.first_token = clock()
+            if record is not None:
+                record.feed(chunk)
             if size == length:
                 self.finished = True
             await send({"type": "http.response.body", "body": chunk, "more_body": size != length})

@@ -127,7 +127,8 @@ class Gateway:
         await Call(crew, operation, passage, (scope, receive, send)).run()
 
     async def _models(self, path: str, caller: Caller, scope: Scope, send: Send) -> None:
-        entries = [entry for entry in self._entries() if _visible(entry, caller)]
+        sees = self._crew.gatekeeper.sees
+        entries = [entry for entry in self._entries() if sees(caller, _names(entry))]
         anthropic = _speaks_anthropic(None, scope)
         answer: dict[str, Any] | None
         if path == _MODELS:
@@ -146,12 +147,9 @@ class Gateway:
         await _send(send, 200, [(b"content-type", JSON), (b"content-length", length)], body)
 
 
-def _visible(entry: dict[str, Any], caller: Caller) -> bool:
-    """A key that may use some models sees these."""
-    allowed = caller.models
-    return not allowed or not allowed.isdisjoint(
-        {entry["id"], entry["parent"], *entry["aliases"]} - {None}
-    )
+def _names(entry: dict[str, Any]) -> list[str]:
+    """All names that lead to it."""
+    return [entry["id"], *entry["aliases"], *([entry["parent"]] if entry["parent"] else [])]
 
 
 def _allowed(operation: Operation | None) -> bytes:

@@ -6,12 +6,12 @@ came, but for a variant's fields or another name.
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
-from server.base.errors import InvalidRequest
+from server.base.errors import InvalidRequest, SparkError
 from server.gateway.intake.body import Upload, read_body
 from server.gateway.intake.document import changed, name_of, parse
 from server.gateway.intake.form import LeadingParts
@@ -24,12 +24,26 @@ _TRUE = frozenset({"true", "1", "on", "yes"})
 _DOTS = frozenset({b".", b".."})
 
 
+class Replaced(Protocol):
+    """What stands in the place of an upload, such as its copy on disk."""
+
+    @property
+    def complete(self) -> bool: ...
+
+    @property
+    def begun(self) -> bool: ...
+
+    def chunks(
+        self, fail: Callable[[SparkError], None], sent: Callable[[], None]
+    ) -> AsyncIterator[bytes]: ...
+
+
 @dataclass(slots=True)
 class Taken:
     """`body` is whole, or an upload of which only the leading parts were read. `length` is what
     was declared of an upload."""
 
-    body: bytes | Upload
+    body: "bytes | Upload | Replaced"
     name: str | None
     stream: bool = False
     length: int | None = None
