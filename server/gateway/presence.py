@@ -15,6 +15,7 @@ from server.gateway.intake.body import Upload
 
 # A caller that leaves earlier than this is noticed after it.
 LISTEN_AFTER = 0.05
+_GONE = frozenset({"http.disconnect", "websocket.disconnect"})
 
 
 class Presence:
@@ -44,7 +45,7 @@ class Presence:
                 await self.upload.ahead()
                 if not self.upload.complete:
                     return
-            while (await self._receive())["type"] != "http.disconnect":
+            while (await self._receive())["type"] not in _GONE:
                 pass
         except SparkError as error:
             self._left(error)

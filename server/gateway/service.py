@@ -17,6 +17,7 @@ from server.base.errors import MethodNotAllowed, ModelNotFound, NotFound, SparkE
 from server.config.model import Gateway as GatewaySettings
 from server.gateway.cache.model import AnswerCache
 from server.gateway.call import Call, Crew
+from server.gateway.client.tunnel import refuse, tunnel
 from server.gateway.gate import OpenGate
 from server.gateway.intake.head import check_headers
 from server.gateway.listing import Entries, anthropic_entry, anthropic_page, find
@@ -32,6 +33,7 @@ from server.gateway.model import (
 from server.gateway.operations import OPERATIONS, methods_of
 from server.gateway.operations import find as operation_of
 from server.gateway.relay import MakeTap, no_tap
+from server.gateway.sockets import SocketCall, Tunnel
 from server.gateway.wire import JSON, NOTES, REQUEST_ID, error_answer, header
 
 _MODELS = "/v1/models"
@@ -60,6 +62,7 @@ class Gateway:
         ended: Sequence[Observer] = (),
         tap: MakeTap = no_tap,
         cache: AnswerCache | None = None,
+        tunnel: Tunnel = tunnel,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _utc,
     ) -> None:
@@ -68,14 +71,15 @@ class Gateway:
             router, upstream, gate, settings, monotonic, now, tap, cache, tuple(began), tuple(ended)
         )
         self._entries = entries
+        self._tunnel = tunnel
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         operation = OPERATIONS.get(path) or operation_of(path.rstrip("/"))
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": "no such stream"})
-            return
         scope.setdefault(NOTES, {})
+        if scope["type"] == "websocket":
+            await self._socket(operation, scope, receive, send)
+            return
         try:
             caller = self._enter(operation, path, scope)
             if scope["method"] == "OPTIONS" and (operation is None or operation.methods):
@@ -125,6 +129,29 @@ class Gateway:
             scope.get(REQUEST_ID, ""), crew.now(), crew.monotonic(), operation.path, caller
         )
         await Call(crew, operation, passage, (scope, receive, send)).run()
+
+    async def _socket(
+        self, operation: Operation | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        crew, path = self._crew, scope["path"]
+        try:
+            check_headers(scope["headers"])
+            client = scope.get("client")
+            caller = crew.gatekeeper.identify(scope["headers"], client[0] if client else "")
+            if operation is None or not (operation.socket or operation.named):
+                sockets = [each.path for each in OPERATIONS.values() if each.socket]
+                raise NotFound(
+                    f"There is no WebSocket at {path[:200]}.",
+                    advice=f"{', '.join(sockets)} and /upstream/{{name}}/… are.",
+                )
+        except SparkError as error:
+            scope[NOTES]["error"] = error.code
+            await refuse(scope, send, error)
+            return
+        passage = Passage(
+            scope.get(REQUEST_ID, ""), crew.now(), crew.monotonic(), operation.path, caller
+        )
+        await SocketCall(crew, self._tunnel, operation, passage, (scope, receive, send)).run()
 
     async def _models(self, path: str, caller: Caller, scope: Scope, send: Send) -> None:
         sees = self._crew.gatekeeper.sees
