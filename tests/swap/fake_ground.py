@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from server.base.errors import HostUnreachable
 from server.base.finding import Finding, Severity
@@ -117,7 +118,8 @@ class FakeGround:
         listener.step("run", host)
         found = self.engines[host].get(tag)
         if found is None:
-            found = self.engines[host][tag] = engine(tag, spec.model, host=host)
+            made = replace(engine(tag, spec.model, host=host), container=spec.container)
+            found = self.engines[host][tag] = made
         self.most_engines = max(self.most_engines, len(self.running()))
         return found
 

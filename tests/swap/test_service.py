@@ -21,7 +21,7 @@ from server.config.model import Settings
 from server.launch.model import LaunchSpec
 from server.store.database import Database
 from server.swap.ledger import Ledger
-from server.swap.model import State, SwapError, SwapRecord
+from server.swap.model import State, SwapError, SwapRecord, Use
 from server.swap.service import SwapService
 from tests.swap.fake_ground import FakeGround
 from tests.swap.made import spec
@@ -80,7 +80,15 @@ class House:
 
 
 @asynccontextmanager
-async def house_at(path: Path, *, on_death: str = "restart") -> AsyncIterator[House]:
+async def house_at(
+    path: Path,
+    *,
+    on_death: str = "restart",
+    build: Callable[[Model, Settings], LaunchSpec] = build_spec,
+    pinned: frozenset[str] = frozenset(),
+    use: Callable[[], dict[str, Use]] = dict,
+    **engine: object,
+) -> AsyncIterator[House]:
     database = Database(f"sqlite+aiosqlite:///{path}/test.db")
     await database.open()
     ground, bus, numbers = FakeGround(), EventBus(), count(1)
@@ -88,7 +96,7 @@ async def house_at(path: Path, *, on_death: str = "restart") -> AsyncIterator[Ho
     def new_id(_now: datetime) -> str:
         return f"swap-{next(numbers):03d}"
 
-    settings = Settings(engine=EngineSettings(on_death=on_death))  # type: ignore[arg-type]
+    settings = Settings(engine=EngineSettings(on_death=on_death, **engine))  # type: ignore[arg-type]
 
     def fresh() -> SwapService:
         return SwapService(
@@ -96,7 +104,9 @@ async def house_at(path: Path, *, on_death: str = "restart") -> AsyncIterator[Ho
             ledger=Ledger(database),
             catalog=catalog,
             settings=lambda: settings,
-            build_spec=build_spec,
+            build_spec=build,
+            pinned=lambda: pinned,
+            use=use,
             bus=bus,
             clock=QuickClock(),
             new_id=new_id,
