@@ -8,10 +8,12 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.base.errors import Conflict, InvalidValue
+from server.config.model import Service
 from server.gateway.sweep.model import MOST, Wish
 from server.gateway.sweep.service import LONGEST, REPEATS, SHORTEST
 from server.web.api.services import find
 from server.web.api.views import service_view
+from server.web.parts import Parts
 from server.web.reply import API, PartsOf, RequesterOf, reply
 
 Id = Annotated[str, Path(max_length=100)]
@@ -71,15 +73,20 @@ async def one(parts: PartsOf, sweep_id: Id) -> Response:
     return reply((await parts.sweeping.get(sweep_id)).to_dict())
 
 
-async def use(parts: PartsOf, sweep_id: Id) -> Response:
-    """Write the proposed cap into `config.yaml`, as `max_in_flight` of the service."""
+async def adopt(parts: Parts, sweep_id: str) -> Service:
+    """Write the proposed cap of a sweep into `config.yaml`; the service as it is then."""
     sweep = await parts.sweeping.get(sweep_id)
     if sweep.knee is None:
         raise Conflict(f"The sweep {sweep.id} proposes nothing: {sweep.state}.")
     service = find(parts, sweep.target)
     changed = service.model_copy(update={"max_in_flight": sweep.knee.cap})
     await parts.settings.replace_service(service.name, changed)
-    return reply(service_view(parts, changed))
+    return changed
+
+
+async def use(parts: PartsOf, sweep_id: Id) -> Response:
+    """Write the proposed cap into `config.yaml`, as `max_in_flight` of the service."""
+    return reply(service_view(parts, await adopt(parts, sweep_id)))
 
 
 async def cancel(parts: PartsOf, sweep_id: Id) -> Response:

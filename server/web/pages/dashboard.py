@@ -3,23 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from server.base.errors import SparkError
+from server.web.pages.flash import Flash
 from server.web.pages.host import HostList
 from server.web.pages.model import ModelList
 from server.web.pages.notice import NoticeList
 from server.web.pages.service import ServiceList
 from server.web.pages.swap import History, ServingNow, SwapCard
-
-
-@dataclass(frozen=True, slots=True)
-class Flash:
-    """What became of a form. Empty when none was sent."""
-
-    template: ClassVar[str] = "flash.html"
-
-    level: str = ""
-    message: str = ""
-    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +27,3 @@ class Dashboard:
     history: History
     hosts: HostList
     services: ServiceList
-
-
-def refusal(error: SparkError) -> Flash:
-    """The HTML form of an error: the same words as its JSON."""
-    return Flash("error", error.message, error.advice or "")

@@ -9,16 +9,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, get_args
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Path as PathParam
 
-from server.base.errors import InvalidRequest, InvalidValue, NotFound, SparkError
+from server.base.errors import InvalidValue, NotFound, SparkError
 from server.swap.model import OnConflict, SwapRecord
+from server.web.pages import load
 from server.web.pages.assets import Assets
-from server.web.pages.dashboard import Flash, refusal
 from server.web.pages.draw import HEADERS, Pen
+from server.web.pages.fields import fields
+from server.web.pages.flash import Flash, refusal
 from server.web.pages.model import Refusal
 from server.web.pages.notice import NoticeBoard
 from server.web.pages.site import FRAGMENTS, Site, draw_dashboard
@@ -27,7 +28,6 @@ from server.web.parts import Parts
 from server.web.reply import PartsOf, RequesterOf
 
 FOREVER = "public, max-age=31536000, immutable"
-MAX_FIELDS = 20
 QUIET = Flash()
 
 Act = Callable[[], Awaitable[Flash]]
@@ -76,14 +76,14 @@ class Pages:
 
     async def swap(self, request: Request, parts: PartsOf, who: RequesterOf) -> Response:
         async def act() -> Flash:
-            fields = await _fields(request)
-            model = fields.get("model", "")
+            given = await fields(request)
+            model = given.get("model", "")
             if not model or len(model) > 512:
                 raise InvalidValue("model: choose one of the models below", param="model")
             record = await parts.swaps.request(
                 model,
-                on_conflict=_on_conflict(fields.get("on_conflict", "queue")),
-                force=fields.get("force") == "yes",
+                on_conflict=_on_conflict(given.get("on_conflict", "queue")),
+                force=given.get("force") == "yes",
                 requested_by=who,
             )
             return _accepted(record)
@@ -92,8 +92,8 @@ class Pages:
 
     async def unload(self, request: Request, parts: PartsOf, who: RequesterOf) -> Response:
         async def act() -> Flash:
-            fields = await _fields(request)
-            model = fields.get("model") or None
+            given = await fields(request)
+            model = given.get("model") or None
             return _accepted(await parts.swaps.unload(model, requested_by=who))
 
         return await self._answer(request, parts, act)
@@ -129,16 +129,6 @@ class Pages:
 # ---- forms
 
 
-async def _fields(request: Request) -> dict[str, str]:
-    """The fields of an urlencoded form. The body is bounded before a route sees it."""
-    body = await request.body()
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError:
-        raise InvalidRequest("The form cannot be read.") from None
-    return dict(pairs)
-
-
 def _accepted(record: SwapRecord) -> Flash:
     if record.model is None:
         return Flash("info", "Asked to unload the model.")
@@ -158,6 +148,7 @@ def routes(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     pages, add = Pages(site), partial(router.add_api_route, response_class=Response)
     add("/", pages.page, methods=["GET"])
+    load.add(router, site)
     add("/ui/{part}", pages.fragment, methods=["GET"])
     add("/ui/swaps", pages.swap, methods=["POST"])
     add("/ui/swaps/{swap_id}/cancel", pages.cancel, methods=["POST"])

@@ -1,4 +1,4 @@
-"""The services beside the engine, with the health of their last probe. Pure."""
+"""The services beside the engine, with the health of their last probe; the page of one. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from typing import ClassVar
 from server.base.health import Verdict
 from server.config.model import Service
 from server.fleet.model import ServiceStatus
+from server.web.pages.flash import Flash
 from server.web.pages.moment import Moment, moment
+from server.web.pages.sweep import SweepCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +33,43 @@ class ServiceList:
     services: tuple[ServiceRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ServicePage:
+    """`cap` in words."""
+
+    template: ClassVar[str] = "service/page.html"
+
+    now: str
+    version: str
+    flash: Flash
+    service: ServiceRow
+    cap: str
+    models: str
+    sweep: SweepCard
+
+
 def service_list(
     services: Sequence[Service], statuses: Mapping[str, ServiceStatus], now: datetime
 ) -> ServiceList:
-    unseen = Verdict.unknown("not probed yet")
-    rows = []
-    for service in services:
-        status = statuses.get(service.name) or ServiceStatus(service.name, unseen)
-        rows.append(
-            ServiceRow(
-                name=service.name,
-                kind=service.kind,
-                place=f"{service.host}:{service.port}",
-                health=status.verdict.health.value,
-                reason=status.verdict.reason or status.detail,
-                latency=None if status.latency is None else status.latency * 1000,
-                checked=moment(status.checked_at, now),
-            )
-        )
-    return ServiceList(tuple(rows))
+    return ServiceList(tuple(service_row(one, statuses.get(one.name), now) for one in services))
+
+
+def service_row(service: Service, status: ServiceStatus | None, now: datetime) -> ServiceRow:
+    status = status or ServiceStatus(service.name, Verdict.unknown("not probed yet"))
+    return ServiceRow(
+        name=service.name,
+        kind=service.kind,
+        place=f"{service.host}:{service.port}",
+        health=status.verdict.health.value,
+        reason=status.verdict.reason or status.detail,
+        latency=None if status.latency is None else status.latency * 1000,
+        checked=moment(status.checked_at, now),
+    )
+
+
+def cap_words(service: Service) -> str:
+    if service.cap is None:
+        return "no bound"
+    return f"at most {service.cap} at once" + (
+        "" if service.max_in_flight is not None else f", as usual for {service.kind}"
+    )

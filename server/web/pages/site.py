@@ -9,8 +9,9 @@ from server.base.clock import iso
 from server.swap.model import SwapRecord
 from server.web.api.views import waiting
 from server.web.pages.assets import Assets
-from server.web.pages.dashboard import Dashboard, Flash
+from server.web.pages.dashboard import Dashboard
 from server.web.pages.draw import Pen, View
+from server.web.pages.flash import Flash
 from server.web.pages.host import HostList, host_list
 from server.web.pages.model import ModelList, Refusal, model_list
 from server.web.pages.notice import NoticeBoard, NoticeList, notice_list
