@@ -5,20 +5,15 @@ admission while the demand sees that it waits. Decisions are made by `route`, `d
 admission.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from server.catalog.model import Catalog
 from server.config.model import Settings
 from server.gateway.demand.bridge import bridge, bridged
 from server.gateway.demand.service import Demand
-from server.gateway.inflight import InFlight
 from server.gateway.model import Ask, Grant, Operation, Route, SwapPolicy, Waiting
-from server.gateway.pools import engine, rewritten
-from server.gateway.refusal import refusal
 from server.gateway.route import Known, model_of, resolve
-from server.swap.model import Serving, SwapRecord
 
 _REMEMBERED = 1024
 
@@ -45,6 +40,7 @@ class GatewayRouter:
         if not _same(known, self._known) or len(self._routes) >= _REMEMBERED:
             self._known = known
             self._routes.clear()
+            self._demand.refresh()
         key = (operation.path, model)
         route = self._routes.get(key)
         if route is None:
@@ -93,33 +89,3 @@ def _same(one: Known, other: Known) -> bool:
         and one.services is other.services
         and (one.layout is other.layout or one.layout == other.layout)
     )
-
-
-class ServingRouter:
-    """`swaps` gives the running swap, then the queued ones, so that a refusal tells the truth."""
-
-    def __init__(
-        self,
-        *,
-        catalog: Callable[[], Catalog],
-        serving: Callable[[], Serving | None],
-        swaps: Callable[[], Sequence[SwapRecord]],
-        inflight: InFlight,
-    ) -> None:
-        self._catalog = catalog
-        self._serving = serving
-        self._swaps = swaps
-        self._inflight = inflight
-
-    def resolve(self, operation: Operation, model: str | None) -> Route:
-        serving = self._serving()
-        return resolve(operation, model, Known(self._catalog(), (serving,) if serving else ()))
-
-    async def admit(self, ask: Ask, heard: Callable[[Waiting], None]) -> Grant:
-        """No await between the look and the lease: a drain that begins later sees this request."""
-        serving, model = self._serving(), ask.route.model
-        if serving is None or not serving.accepting or serving.model != model:
-            raise refusal(model, (serving,) if serving else (), self._swaps())
-        lease = self._inflight.lease(serving.model, ask.request_id)
-        upstream = engine(serving)
-        return Grant(ask.route, upstream, lease, rewritten(ask.route.asked, model, upstream))

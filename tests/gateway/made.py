@@ -5,27 +5,31 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from server.base.clock import SystemClock
+from server.base.bus import EventBus
+from server.base.clock import Clock, SystemClock
 from server.base.health import Verdict
 from server.base.logs import get_logger
 from server.catalog.model import Catalog, Model, Source
 from server.config.model import Gateway as GatewaySettings
-from server.config.model import Service
+from server.config.model import Host, Service, Settings
 from server.gateway.activity import Activity
+from server.gateway.admission.service import Admission
 from server.gateway.client.make import make_client
+from server.gateway.demand.service import Demand, Swaps
 from server.gateway.dispatch import Dispatcher
 from server.gateway.inflight import InFlight
 from server.gateway.listing import listing
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.model import UpstreamClient
 from server.gateway.operations import SEGMENTS
-from server.gateway.router import ServingRouter
+from server.gateway.router import GatewayRouter
 from server.gateway.service import Gateway
+from server.swap.events import Placement
 from server.swap.model import Serving, SwapRecord
 from server.web.metrics import RequestMetrics
 from server.web.observe import Observed
@@ -49,6 +53,10 @@ def serving(name: str = "tiny", base_url: str = "http://127.0.0.1:1", **fields: 
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}]}
 
 
+SETTINGS: dict[str, Any] = {"max_upload_mb": 1, "auto_swap": False}
+"""Asking for a model that is not loaded is refused at once: nobody is here to load it."""
+
+
 @dataclass
 class Running:
     """A gateway that listens at `url`, and the state it looks at, which a test may change."""
@@ -62,7 +70,7 @@ class Running:
     inflight: InFlight = field(default_factory=InFlight)
     upstream: UpstreamClient = field(default_factory=lambda: make_client("pooled"))
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    settings: GatewaySettings = field(default_factory=lambda: GatewaySettings(max_upload_mb=1))
+    settings: GatewaySettings = field(default_factory=lambda: GatewaySettings(**SETTINGS))
     services: tuple[Service, ...] = ()
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     activity: Activity = field(default_factory=lambda: Activity(time.monotonic))
@@ -74,6 +82,40 @@ class Running:
     def drain(self) -> None:
         assert self.serving is not None
         self.serving = replace(self.serving, accepting=False)
+
+    def layout(self) -> tuple[Serving, ...]:
+        return (self.serving,) if self.serving else ()
+
+    def current(self) -> SwapRecord | None:
+        return self.swaps[0] if self.swaps else None
+
+    def queue(self) -> tuple[SwapRecord, ...]:
+        return tuple(self.swaps[1:])
+
+    async def place(self, _model: str) -> Placement:
+        raise AssertionError("nobody acts here")
+
+    def whole_settings(self) -> Settings:
+        hosts = tuple(
+            Host(name=name, address="127.0.0.1", user="u")
+            for name in dict.fromkeys(service.host for service in self.services)
+        )
+        return Settings.model_construct(gateway=self.settings, services=self.services, hosts=hosts)
+
+    def router(self, clock: Clock) -> GatewayRouter:
+        """Over what the test shows as served; nobody acts, so nothing is loaded."""
+        admission = Admission(inflight=self.inflight, settings=lambda: self.settings, clock=clock)
+        demand = Demand(
+            swaps=cast("Swaps", self),
+            admission=admission,
+            catalog=lambda: self.catalog,
+            settings=self.whole_settings,
+            in_flight=self.inflight.counts,
+            verdicts=lambda: self.verdicts,
+            bus=EventBus(),
+            clock=clock,
+        )
+        return GatewayRouter(demand=demand, admission=admission, settings=self.whole_settings)
 
     def post(self, path: str = "/v1/chat/completions", body: Any = None, **options: Any) -> Any:
         return self.session.post(self.url + path, json=CHAT if body is None else body, **options)
@@ -90,20 +132,15 @@ async def gateway(**options: Any) -> AsyncIterator[Running]:
     limits = {key: options.pop(key) for key in set(options) & GatewaySettings.model_fields.keys()}
     running = Running(**options)
     if limits:
-        running.settings = GatewaySettings(**limits)
+        running.settings = GatewaySettings(**(SETTINGS | limits))
     clock = SystemClock()
     app = Gateway(
-        router=ServingRouter(
-            catalog=lambda: running.catalog,
-            serving=lambda: running.serving,
-            swaps=lambda: running.swaps,
-            inflight=running.inflight,
-        ),
+        router=running.router(clock),
         upstream=running.upstream,
         settings=lambda: running.settings,
         entries=lambda: listing(
             running.catalog,
-            (running.serving,) if running.serving else (),
+            running.layout(),
             running.swaps,
             T0,
             services=running.services,
