@@ -8,6 +8,7 @@ documents ends the command with exit code 3 and says so. httpx is imported on fi
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from server.cli.errors import USAGE, CliError, RefusedError, UnreachableError
 if TYPE_CHECKING:
     import httpx
 
+KEY_VARIABLE = "SPARK_CONTROL_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:9999"
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 120.0
@@ -146,9 +148,19 @@ class Client:
                 verify=verify,
                 trust_env=False,
                 timeout=httpx.Timeout(self._read_seconds, connect=CONNECT_SECONDS),
-                headers={"User-Agent": f"spark-control/{__version__}"},
+                headers={"User-Agent": f"spark-control/{__version__}", **_key()},
             )
         return self._client
+
+
+def _key() -> dict[str, str]:
+    """The API key of the environment: on a command line everybody on the machine could read it."""
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not key:
+        return {}
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise CliError(f"{KEY_VARIABLE} holds something that cannot be an API key.", USAGE)
+    return {"Authorization": f"Bearer {key}"}
 
 
 def check_url(url: str) -> None:

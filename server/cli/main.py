@@ -34,6 +34,8 @@ VERBS = {
     "unload": Verb("swap", "Stop a model, or all that is served."),
     "swaps": Verb("swap", "The history of swaps, newest first; with ID that one in full."),
     "cancel": Verb("swap", "Cancel the swap ID; without ID the one under way."),
+    "keys": Verb("keys", "List, create, show, revoke and rotate API keys."),
+    "usage": Verb("usage", "Requests, tokens, audio, GPU seconds of the last days."),
     "logs": Verb("logs", "The newest log lines of the engine, a container on HOST, or a service."),
     "doctor": Verb("doctor", "Check Spark Control and every host, with what to do."),
     "events": Verb("events", "Follow what happens."),
