@@ -52,12 +52,15 @@ class Farewell:
     reason: str = ""
 
 
+_GONE = Farewell(_GOING)
+
+
 def for_upstream(said: Farewell) -> Farewell:
     """What the upstream is told when our client ended it. Codes that stand for the lack of a close
     frame must not be sent in one."""
     if said.code == _NONE:
         return Farewell(1000)
-    return Farewell(_GOING, "The client left.") if said.code in _UNSENDABLE else said
+    return _GONE if said.code in _UNSENDABLE else said
 
 
 def for_client(said: Farewell, name: str) -> Farewell:
@@ -103,7 +106,7 @@ async def tunnel(
         await send({"type": "websocket.accept", "subprotocol": chosen})
         return await upstream.carry(receive, send)
     finally:
-        await upstream.abort()
+        await upstream.end()
 
 
 async def refuse(scope: Scope, send: Send, error: SparkError) -> None:
@@ -183,8 +186,7 @@ class Tunnel:
             if left is not None:
                 down.cancel()
                 await asyncio.wait({down})
-                told = for_upstream(left)
-                await self._socket.close(code=told.code, message=_reason(told.reason).encode())
+                await self.end(for_upstream(left))
                 return "left"
             # What could not be sent up says that the upstream is gone; its own word is still read.
             ended = await down
@@ -238,9 +240,15 @@ class Tunnel:
             except OSError:
                 return None
 
-    async def abort(self) -> None:
-        """Ends what is left of it, at once. May be called any number of times."""
-        await self._session.close()
+    async def end(self, said: Farewell = _GONE) -> None:
+        """Tell the upstream, and end what is left of the connection, whether it hears it or not.
+        May be called any number of times; the first word counts."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._socket.close(code=said.code, message=_reason(said.reason).encode())
+        finally:
+            await self._session.close()
 
 
 def _sent(headers: list[Header]) -> list[tuple[str, str]]:
