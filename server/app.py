@@ -40,12 +40,13 @@ from server.gateway.keys.ledger import KeyLedger
 from server.gateway.keys.service import Keys
 from server.gateway.limits.limiter import Limiter
 from server.gateway.listing import listing
-from server.gateway.metrics import GatewayMetrics
+from server.gateway.load import Load, make_load
 from server.gateway.model import UpstreamClient
 from server.gateway.operations import SEGMENTS
 from server.gateway.router import GatewayRouter
 from server.gateway.service import Gateway
 from server.gateway.usage.ledger import UsageLedger
+from server.gateway.usage.model import day_of
 from server.gateway.usage.service import Usage
 from server.gateway.usage.tap import make_tap
 from server.launch.plan import build_spec, groups
@@ -97,6 +98,7 @@ class App:
     keys: Keys
     gate: Gate
     usage: Usage
+    load: Load
     upstream: UpstreamClient
     http: httpx.AsyncClient
     bus: EventBus
@@ -115,6 +117,7 @@ class App:
         await self.swaps.start()
         await self.demand.start()
         await self.discovery.start()
+        await self.load.start()
         self.tasks.add(asyncio.create_task(self._watch_files(), name="settings and catalog files"))
 
     async def begin_shutdown(self) -> None:
@@ -128,6 +131,7 @@ class App:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.load.close()
         await self.demand.close()
         await self.swaps.close()
         await self.discovery.close()
@@ -277,6 +281,24 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     logs = ContainerLogs(pool, clock)
     started = clock.now()
     upstream = make_client(store.current.gateway.upstream_client)
+    load = make_load(
+        registry=registry,
+        bus=bus,
+        clock=clock,
+        database=database,
+        settings=settings,
+        statuses=fleet.statuses,
+        services=fleet.services,
+        layout=swaps.layout,
+        known=lambda name: name in catalog.latest.models,
+        inflight=inflight,
+        client=upstream,
+        folders=(data.cache, data.tmp),
+        breakers=lambda: {one.name: one.state for one in admission.snapshot().upstreams},
+        spent=lambda key, service, seconds: usage.add_gpu_seconds(
+            key, service.split("@", 1)[0], day_of(clock.now()), seconds
+        ),
+    )
     gateway = Gateway(
         router=GatewayRouter(demand=demand, admission=admission, settings=settings),
         upstream=upstream,
@@ -291,7 +313,9 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         ),
         gatekeeper=gate,
         tap=make_tap,
-        ended=[GatewayMetrics(registry), gate.ended, usage],
+        cache=load.cache,
+        began=load.began,
+        ended=[*load.ended, gate.ended, usage],
     )
 
     async def examine(host: Host) -> list[Finding]:
@@ -320,6 +344,8 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         checks=checks(data_directory=data.check, database=database.check, fleet=fleet, swaps=swaps),
         allowed_hosts=lambda: store.current.web.allowed_hosts,
         started=started,
+        activity=load.activity,
+        sweeps=load.sweeps,
     )
     notices = NoticeBoard(bus, clock)
     site = make_site(
@@ -349,6 +375,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         keys=keys,
         gate=gate,
         usage=usage,
+        load=load,
         upstream=upstream,
         http=http,
         bus=bus,

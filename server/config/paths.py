@@ -40,6 +40,7 @@ class DataDir:
         self.ssh_key = self.ssh / "id_ed25519"
         self.known_hosts = self.ssh / "known_hosts"
         self.tmp = self.path / "tmp"
+        self.cache = self.path / "cache"
         overrides = environ.get(MODELS_OVERRIDES)
         self.overrides = Path(overrides) if overrides else self.path / "models.override.yaml"
         self._database_url = environ.get(DATABASE_URL)
