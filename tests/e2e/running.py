@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FINAL = {"serving", "unloaded", "rolled_back", "failed", "cancelled"}
 PATIENCE = 90.0
 PAUSE = 0.02
+BY_HAND = "gateway: {auto_swap: false}\n"
+"""Settings of tests that swap themselves: asking for a model must not change what is served."""
 
 ONE, TWO, THREE = "qwen3-0.6b", "llama-3.1-8b", "gpt-oss-20b"
 

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.running import ONE, ROOT, House, running_house, until
+from tests.e2e.running import BY_HAND, ONE, ROOT, House, running_house, until
 
 pytestmark = pytest.mark.sim
 
@@ -63,7 +63,7 @@ FLAGS = ("--", "-v", "--config=/etc/passwd", "--root-path", "-")
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("bad"), load_seconds=0.05) as made:
+    with running_house(tmp_path_factory.mktemp("bad"), load_seconds=0.05, settings=BY_HAND) as made:
         yield made
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import ONE, TWO, House, running_house, until
+from tests.e2e.running import BY_HAND, ONE, TWO, House, running_house, until
 
 pytestmark = pytest.mark.sim
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.sim
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """The launcher is changed by hand while the app runs; docker is not installed at all."""
     where = tmp_path_factory.mktemp("bare")
-    with running_house(where, hosts=1, load_seconds=0.2, docker="absent") as made:
+    with running_house(where, hosts=1, load_seconds=0.2, docker="absent", settings=BY_HAND) as made:
         made.settle(launcher="bare", stop_seconds=2)
         yield made
 

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from tests.disks import Disk, disk
-from tests.e2e.running import ONE, ROOT, THREE, TWO, House, running_house, until
+from tests.e2e.running import BY_HAND, ONE, ROOT, THREE, TWO, House, running_house, until
 
 pytestmark = pytest.mark.sim
 
@@ -41,7 +41,9 @@ CALM: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("faults"), load_seconds=0.2) as made:
+    with running_house(
+        tmp_path_factory.mktemp("faults"), load_seconds=0.2, settings=BY_HAND
+    ) as made:
         made.settle(stop_seconds=2, restart_limit=1)
         yield made
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.running import ONE, THREE, TWO, House, running_house, until
+from tests.e2e.running import BY_HAND, ONE, THREE, TWO, House, running_house, until
 
 pytestmark = pytest.mark.sim
 
@@ -31,7 +31,9 @@ CALM: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("kill9"), load_seconds=0.3) as made:
+    with running_house(
+        tmp_path_factory.mktemp("kill9"), load_seconds=0.3, settings=BY_HAND
+    ) as made:
         assert made.swap(ONE)["state"] == "serving"
         yield made
 

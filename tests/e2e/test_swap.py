@@ -8,14 +8,14 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from tests.e2e.running import ONE, THREE, TWO, House, running_house, until
+from tests.e2e.running import BY_HAND, ONE, THREE, TWO, House, running_house, until
 
 pytestmark = pytest.mark.sim
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("swap"), load_seconds=0.3) as made:
+    with running_house(tmp_path_factory.mktemp("swap"), load_seconds=0.3, settings=BY_HAND) as made:
         yield made
 
 

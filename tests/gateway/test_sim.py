@@ -14,6 +14,7 @@ from tests.gateway.running import serve
 from tests.sim_cluster import running_sim
 
 pytestmark = pytest.mark.sim
+BY_HAND = {"SPARK_CONTROL_GATEWAY__AUTO_SWAP": "false"}
 HELLO = [{"role": "user", "content": "Say hello"}]
 
 
@@ -21,7 +22,7 @@ HELLO = [{"role": "user", "content": "Say hello"}]
 async def app(tmp_path: Path) -> AsyncIterator[tuple[App, str]]:
     """The app on a cluster of one host, started and reachable."""
     with running_sim(tmp_path, hosts=1, load_seconds=0.2) as sim:
-        made = build(DataDir(sim.dir, {}), {})
+        made = build(DataDir(sim.dir, {}), BY_HAND)
         await made.start()
         try:
             async with serve(made.edge) as url:
