@@ -4,19 +4,16 @@ import io
 import json
 import struct
 import wave
-from collections.abc import Callable
 
 import pytest
-from websockets.client import ClientProtocol
-from websockets.frames import Frame
-from websockets.server import ServerProtocol
-from websockets.uri import parse_uri
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
-from server.sim.engine.server import Request
+from server.sim.engine.server import HttpServer, Request
 from server.sim.scenario import Scenario
 from server.sim.service import speech, vectors
+from server.sim.service.hearing import converse
 from server.sim.service.main import Service
-from server.sim.service.socket import Heard, _answer
 
 FORM = "multipart/form-data; boundary=xx"
 
@@ -115,28 +112,20 @@ async def test_a_scenario_makes_a_service_fail(told: str, status: int) -> None:
     assert (await failing(Request("GET", "/health", "", {}, b""))).status == 200
 
 
-def test_a_socket_tells_how_much_it_heard() -> None:
-    """Bytes are counted over the connection; a text is answered with its type."""
-    heard = Heard()
-    server, client = ServerProtocol(), ClientProtocol(parse_uri("ws://sim/"))
-    client.send_request(client.connect())
-    _carry(client, server.receive_data)
-    server.send_response(server.accept(server.events_received()[0]))  # type: ignore[arg-type]
-    _carry(server, client.receive_data)
-    client.events_received()
-    client.send_binary(b"1234")
-    client.send_text(b'{"type": "input_audio_buffer.commit"}')
-    _carry(client, server.receive_data)
-    for frame in server.events_received():
-        assert isinstance(frame, Frame)
-        _answer(server, frame, heard)
-    _carry(server, client.receive_data)
-    told = [json.loads(bytes(frame.data)) for frame in client.events_received()]  # type: ignore[union-attr]
-    assert [one["bytes"] for one in told] == [4, 4]
-    assert told[1]["of"] == "input_audio_buffer.commit"
-
-
-def _carry(sender: ClientProtocol | ServerProtocol, receive: Callable[[bytes], None]) -> None:
-    for data in sender.data_to_send():
-        if data:
-            receive(data)
+async def test_a_socket_tells_how_much_it_heard() -> None:
+    """Bytes are counted over the connection, long ones too; a text is answered with its type."""
+    server = HttpServer(service("asr"), {"/v1/realtime": converse})
+    await server.listen("127.0.0.1", 0)
+    async with connect(f"ws://127.0.0.1:{server.port}/v1/realtime") as socket:
+        for message in (b"1234", b"x" * 200, b"y" * 70_000, '{"type": "commit"}'):
+            await socket.send(message)
+        told = [json.loads(await socket.recv()) for _ in range(4)]
+        await (await socket.ping())
+        await socket.send(json.dumps({"type": "close", "code": 4002, "reason": "enough"}))
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert [one["bytes"] for one in told] == [4, 204, 70_204, 70_204]
+    assert told[3]["of"] == "commit"
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4002, "enough")
+    await server.close()

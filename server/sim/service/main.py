@@ -9,10 +9,11 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from server.sim.engine.server import HttpServer, Request, Response, Socket
+from server.sim.engine.server import HttpServer, Request, Response
 from server.sim.layout import HostDir
 from server.sim.scenario import Scenario
 from server.sim.service import speech, vectors
+from server.sim.service.hearing import converse
 
 LINK_SECONDS = 0.2
 HEALTHY = ("/", "/health", "/healthz", "/readyz", "/livez", "/v1/health/ready", "/v1/health/live")
@@ -113,21 +114,14 @@ async def _paced(pieces: Sequence[bytes], seconds: float) -> AsyncIterator[bytes
         await asyncio.sleep(seconds)
 
 
-def _sockets(kind: str) -> dict[str, Socket]:
-    if kind != "asr":
-        return {}
-    from server.sim.service.socket import converse  # noqa: PLC0415 - the others start without it
-
-    return dict.fromkeys(SOCKETS, converse)
-
-
 async def serve(host: HostDir, name: str, kind: str, port: int) -> int:
     leave = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
     service = Service(name, kind, lambda: host.scenario)
-    server = HttpServer(service, _sockets(kind))
+    sockets = SOCKETS if kind == "asr" else ()
+    server = HttpServer(service, dict.fromkeys(sockets, converse))
     await server.listen(host.address, port)
     print(f"simulated {kind} service {name!r} on port {port}", flush=True)
     seen = 0
