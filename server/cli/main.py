@@ -36,6 +36,8 @@ VERBS = {
     "cancel": Verb("swap", "Cancel the swap ID; without ID the one under way."),
     "keys": Verb("keys", "List, create, show, revoke and rotate API keys."),
     "usage": Verb("usage", "Requests, tokens, audio, GPU seconds of the last days."),
+    "activity": Verb("activity", "The requests under way, and the last ones, newest first."),
+    "sweep": Verb("sweep", "Find out how much at once brings the most."),
     "logs": Verb("logs", "The newest log lines of the engine, a container on HOST, or a service."),
     "doctor": Verb("doctor", "Check Spark Control and every host, with what to do."),
     "events": Verb("events", "Follow what happens."),

@@ -6,10 +6,7 @@ number of rows grow. A passage costs one look-up and a few additions; families a
 are asked for. Refuses to keep single requests; that is `activity`.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -19,7 +16,6 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.registry import Collector
-from starlette.types import Message, Send
 
 from server.gateway.model import ANYONE, Caller, Passage
 from server.gateway.tally import Tally
@@ -145,7 +141,6 @@ class GatewayMetrics(Collector):
         self._requests: dict[tuple[str, str, str, int], int] = {}
         self._retries: dict[str, int] = {}
         self._clients: dict[str, int] = {}
-        self._calls: list[Passage] = []
         self._lag = Tally(_LAGS)
         registry.register(self)
 
@@ -176,19 +171,6 @@ class GatewayMetrics(Collector):
         if name not in self._rows:
             self._rows[name] = _Row()
         return name
-
-    @contextmanager
-    def call(self, model: str, route: str) -> Iterator["Measure"]:
-        """Count one call for as long as the block lasts, where no passage is kept yet."""
-        now = time.monotonic()
-        passage = Passage("", datetime.now(UTC), now, route, model=model, admitted=now, attempts=1)
-        self._calls.append(passage)
-        try:
-            yield Measure(passage)
-        finally:
-            self._calls.remove(passage)
-            passage.ended = time.monotonic()
-            self(passage)
 
     def lag(self, seconds: float) -> None:
         """How late the event loop was (`base.lag`): what every stream waited."""
@@ -255,7 +237,7 @@ class GatewayMetrics(Collector):
     def _now(self) -> Iterator[Metric]:
         running: dict[tuple[str, str], int] = {}
         waiting: dict[str, int] = {}
-        for passage in (*self._under_way(), *self._calls):
+        for passage in self._under_way():
             model = passage.model if passage.model and self._known(passage.model) else OTHER
             if passage.admitted is None:
                 waiting[model] = waiting.get(model, 0) + 1
@@ -281,24 +263,6 @@ class GatewayMetrics(Collector):
         for upstream, state in self._breakers().items():
             family.add_metric([upstream, state], 1)
         yield family
-
-
-class Measure:
-    """One call being measured."""
-
-    def __init__(self, passage: Passage) -> None:
-        self._passage = passage
-
-    def first_byte(self, send: Send) -> Send:
-        async def measured(message: Message) -> None:
-            if self._passage.first_byte is None and message["type"] == "http.response.body":
-                self._passage.first_byte = time.monotonic()
-            await send(message)
-
-        return measured
-
-    def retried(self) -> None:
-        self._passage.attempts += 1
 
 
 def client_of(caller: Caller) -> str:

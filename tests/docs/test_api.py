@@ -14,9 +14,21 @@ import server
 from server.base.bus import EventBus
 from server.base.clock import SystemClock
 from server.base.errors import SparkError
+from server.gateway.busy_meter import BusyMeter
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.operations import OPERATIONS
-from server.web.api import events, health, hosts, keys, models, services, swaps, usage
+from server.web.api import (
+    activity,
+    events,
+    health,
+    hosts,
+    keys,
+    models,
+    services,
+    swaps,
+    sweeps,
+    usage,
+)
 from server.web.api.swaps import FIELDS
 from server.web.metrics import FleetCollector, RequestMetrics, SwapMetrics
 from server.web.sse import KINDS, SNAPSHOT
@@ -35,7 +47,10 @@ def rows() -> set[str]:
 
 def routes() -> Iterator[tuple[str, str]]:
     """`METHOD /path` and what its function says it does."""
-    for module in (hosts, models, swaps, services, keys, usage, events, health):
+    for module in (
+        *(hosts, models, swaps, services, activity, sweeps),
+        *(keys, usage, events, health),
+    ):
         for route in module.routes().routes:
             assert isinstance(route, APIRoute)
             said = (route.endpoint.__doc__ or "…").strip().splitlines()[0]
@@ -69,6 +84,7 @@ def metrics() -> Iterator[str]:
     """Names as Prometheus shows them, without the suffixes of a family."""
     registry = CollectorRegistry()
     GatewayMetrics(registry)
+    BusyMeter(registry, SystemClock(), statuses=tuple, under_way=tuple)
     RequestMetrics(registry)
     SwapMetrics(registry, EventBus())
     registry.register(FleetCollector(FakeFleet(), FakeSwaps(), SystemClock()))
