@@ -44,7 +44,7 @@ class Rules:
     volume: int = 20
     window: float = 30.0
     first_seconds: float = 2.0
-    longest_seconds: float = 60.0
+    longest_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

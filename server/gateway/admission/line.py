@@ -45,6 +45,11 @@ class Line:
             del items[:begin]
             self._begin = 0
 
+    def cut(self, tickets: set[int]) -> None:
+        """Remove many at once."""
+        self._items = [item for item in self._items[self._begin :] if item[1] not in tickets]
+        self._begin = 0
+
     def first(self) -> Item | None:
         return self._items[self._begin] if len(self._items) > self._begin else None
 

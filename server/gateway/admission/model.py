@@ -105,6 +105,11 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """Go on letting in those for whom one event was not enough."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time went by: patience, breakers, and news for those who wait."""
 
@@ -121,6 +126,7 @@ Event = (
     | Turned
     | Probed
     | Closed
+    | More
     | Tick
 )
 
@@ -133,6 +139,8 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
+    """`error` may be the same object for many: who raises it copies it."""
+
     ticket: int
     error: SparkError
 
@@ -148,8 +156,8 @@ Effect = Granted | Refused | Told
 
 @dataclass(frozen=True, slots=True)
 class PoolWait:
-    """Who waits in a pool: how many, since when, and who is first (`swap` is its caller's policy).
-    `policies` counts those waiting by their caller's policy."""
+    """Who waits in a pool. `caller` is who waits longest, `priority` the highest of all, and
+    `policies` counts those waiting by their caller's policy (None: as the settings say)."""
 
     pool: str
     count: int
@@ -157,10 +165,6 @@ class PoolWait:
     caller: Caller
     priority: int
     policies: Mapping[SwapPolicy | None, int]
-
-    @property
-    def swap(self) -> SwapPolicy | None:
-        return self.caller.swap
 
 
 @dataclass(frozen=True, slots=True)

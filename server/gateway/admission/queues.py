@@ -16,6 +16,7 @@ Owns the lines of one pool. Refuses to know upstreams and to decide who goes.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from server.gateway.admission.balance import Place
 from server.gateway.admission.learned import Learned
@@ -24,6 +25,7 @@ from server.gateway.admission.model import Entry
 from server.gateway.model import SwapPolicy
 
 LaneKey = tuple[str, int | None, frozenset[str]]
+Kind = TypeVar("Kind")
 
 
 @dataclass(slots=True, eq=False)
@@ -75,9 +77,10 @@ class Pool:
     lanes: dict[LaneKey, Lane] = field(default_factory=dict)
     ready: dict[frozenset[str], Line] = field(default_factory=dict)
     policies: Counter[SwapPolicy | None] = field(default_factory=Counter)
+    priorities: Counter[int] = field(default_factory=Counter)
 
     def add(self, entry: Entry, rank: float) -> Queued:
-        key = (entry.client if entry.client_cap else "", entry.client_cap, entry.exclude)
+        key = ("" if entry.client_cap is None else entry.client, entry.client_cap, entry.exclude)
         lane = self.lanes.get(key)
         fresh = lane is None
         if lane is None:
@@ -87,6 +90,7 @@ class Pool:
         self.line.add(item)
         self.ages.add((entry.arrived, entry.ticket))
         self.policies[entry.caller.swap] += 1
+        self.priorities[entry.caller.priority] += 1
         if fresh or lane.shown is not None:
             self.show(lane)
         return Queued(entry, item, lane, (entry.arrived + entry.patience, entry.ticket))
@@ -97,14 +101,19 @@ class Pool:
         lane.line.remove(queued.item)
         self.line.remove(queued.item)
         self.ages.remove((entry.arrived, entry.ticket))
-        self.policies[entry.caller.swap] -= 1
-        if not self.policies[entry.caller.swap]:
-            del self.policies[entry.caller.swap]
+        _less(self.policies, entry.caller.swap)
+        _less(self.priorities, entry.caller.priority)
         if not len(lane.line):
             self.hide(lane)
             del self.lanes[lane.key]
         elif lane.shown is not None:
             self.show(lane)
+
+    def clear(self) -> None:
+        """Nobody waits any more."""
+        self.line, self.ages = Line(), Line()
+        self.lanes, self.ready = {}, {}
+        self.policies, self.priorities = Counter(), Counter()
 
     def show(self, lane: Lane) -> None:
         """Its first one stands in `ready`."""
@@ -134,3 +143,9 @@ class Pool:
                     return None
                 total += place.seat.cap
         return total
+
+
+def _less(counted: Counter[Kind], one: Kind) -> None:
+    counted[one] -= 1
+    if not counted[one]:
+        del counted[one]

@@ -12,19 +12,18 @@ in the pool's lanes (`queues`), and whoever gives something back lets the next o
                                 └─► Left · Refused (patience over, Turned, Closed)
 
 Invariants. (1) In flight on a seat never rises above its cap, nor a client's above its own.
-(2) After every event nobody waits who could go: so a free upstream is free for whoever comes.
+(2) After every event nobody waits who could go, unless `behind`; who comes then queues as well.
 (3) Each ticket is granted or refused at most once, and never after it left. (4) Of those who could
 take a place, the least rank takes it, across all pools of the upstream. (5) A seat with something
 in flight is kept when its upstream goes, so that its return does not forget it.
 
 Cost: one event looks at the pools of one upstream, at one lane for each set of exclusions, and
-moves one item in sorted lists. Only `Tick` may look at more: those whose time is over, the pools
-with somebody waiting, and a bounded number who hear news.
+moves one item in sorted lists. What a thousand people wait for (a model that is loaded now) is
+given to `AT_ONCE` of them; then `behind` is true and `More` goes on: no event holds the loop up.
 
 Owns seats, lines and leases' tickets. Refuses to know tasks, clocks and sockets.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -46,6 +45,7 @@ from server.gateway.admission.model import (
     Granted,
     Held,
     Left,
+    More,
     PoolsChanged,
     Probed,
     Refused,
@@ -68,6 +68,7 @@ from server.gateway.admission.reasons import (
 from server.gateway.model import Upstream, Waiting
 
 AGING_SECONDS = 30.0
+AT_ONCE = 32
 NEWS_AT_ONCE = 256
 
 
@@ -95,6 +96,7 @@ class Scheduler:
         self._out: dict[int, _Out] = {}
         self._deadlines = Line()
         self._hidden: dict[str, set[Lane]] = {}
+        self._behind: dict[str, None] = {}
         self._closed: SparkError | None = None
 
     # ---- what the driver calls -----------------------------------------------------------------
@@ -124,6 +126,11 @@ class Scheduler:
         first = self._deadlines.first()
         return None if first is None else first[0]
 
+    @property
+    def behind(self) -> bool:
+        """Some who wait may be able to go: `More` looks."""
+        return bool(self._behind)
+
     def in_flight(self) -> dict[str, int]:
         return {name: seat.in_flight for name, seat in self.seats.items() if seat.in_flight}
 
@@ -132,7 +139,7 @@ class Scheduler:
     def _asked(self, event: Asked, now: float) -> list[Effect]:
         entry = event.entry
         if self._closed is not None:
-            return [Refused(entry.ticket, copy.copy(self._closed))]
+            return [Refused(entry.ticket, self._closed)]
         pool = self.pools.get(entry.pool) or self.pools.setdefault(entry.pool, Pool(entry.pool))
         refusal = hopeless(pool, entry, now)
         if refusal is not None:
@@ -141,7 +148,7 @@ class Scheduler:
         queued = pool.add(entry, entry.arrived - entry.caller.priority * self._aging)
         self.waiting[entry.ticket] = queued
         self._deadlines.add(queued.deadline)
-        effects = self._dispatch((entry.pool,), now)
+        effects = self._dispatch(self._beside(pool), now)
         if entry.ticket not in self.waiting:
             return effects
         position = pool.line.position(queued.item)
@@ -190,7 +197,7 @@ class Scheduler:
             self.seats.pop(seat.name, None)
         if not self.waiting:
             return []
-        return self._dispatch({*seat.pools, *self._unhide(client)}, now)
+        return self._dispatch(dict.fromkeys((*seat.pools, *self._unhide(client))), now)
 
     # ---- what changes around them --------------------------------------------------------------
 
@@ -249,7 +256,7 @@ class Scheduler:
             return []
         pool.held = False
         self._forget(pool)
-        return self._dispatch((event.pool,), now) if len(pool.line) else []
+        return self._dispatch(self._beside(pool), now)
 
     def _eta_set(self, event: EtaSet, now: float) -> list[Effect]:
         pool = self.pools.get(event.pool) or self.pools.setdefault(event.pool, Pool(event.pool))
@@ -276,10 +283,16 @@ class Scheduler:
         self._closed = event.error
         return [effect for pool in self.pools.values() for effect in self._turn(pool, event.error)]
 
+    def _more(self, _event: More, now: float) -> list[Effect]:
+        names, self._behind = self._behind, {}
+        return self._dispatch(names, now)
+
     def _tick(self, _event: Tick, now: float) -> list[Effect]:
         effects = self._dispatch(self._crowded(), now)
-        while (first := self._deadlines.first()) is not None and first[0] <= now:
-            queued = self.waiting[first[1]]
+        for moment, ticket in self._deadlines.some(0, AT_ONCE):
+            queued = self.waiting[ticket]
+            if moment > now:
+                break
             pool = queued.lane.pool
             wait = pool.learned.wait(pool.line.position(queued.item), pool.room(), now)
             effects.append(self._refuse(queued, patience_over(pool, queued.entry, wait, now)))
@@ -291,6 +304,13 @@ class Scheduler:
 
     def _at_cap(self, client: str, cap: int | None) -> bool:
         return cap is not None and self.clients.get(client, 0) >= cap
+
+    def _beside(self, pool: Pool) -> Iterable[str]:
+        """The pool and those that share an upstream with it."""
+        beside = dict.fromkeys((pool.name,))
+        for place in pool.places:
+            beside.update(dict.fromkeys(place.seat.pools))
+        return beside
 
     def _crowded(self) -> list[str]:
         return [name for name, pool in self.pools.items() if len(pool.line)]
@@ -315,6 +335,8 @@ class Scheduler:
     def _dispatch(self, names: Iterable[str], now: float) -> list[Effect]:
         """Let in everybody who can go now: again and again the least rank of all these pools. A
         line that found no upstream is not asked again, for places only get fewer here."""
+        if not self.waiting:
+            return []
         effects: list[Effect] = []
         lines = [
             (pool, exclude)
@@ -323,6 +345,9 @@ class Scheduler:
             for exclude in pool.ready
         ]
         while lines:
+            if len(effects) == AT_ONCE:
+                self._behind.update((pool.name, None) for pool, _ in lines)
+                break
             best: tuple[Queued, Pool, Place] | None = None
             able: list[tuple[Pool, frozenset[str]]] = []
             for pool, exclude in lines:
@@ -386,9 +411,17 @@ class Scheduler:
         return Refused(queued.entry.ticket, error)
 
     def _turn(self, pool: Pool, error: SparkError) -> list[Effect]:
-        """One error for each: raising one object in many tasks would chain their traces."""
-        queue = [self.waiting[ticket] for _, ticket in pool.line.some(0, len(pool.line))]
-        return [self._refuse(queued, copy.copy(error)) for queued in queue]
+        """All at once, without one look for each in the sorted lists."""
+        tickets = [ticket for _, ticket in pool.line.some(0, len(pool.line))]
+        gone_now = set(tickets)
+        self._deadlines.cut(gone_now)
+        for client in {self.waiting.pop(ticket).entry.client for ticket in tickets}:
+            lanes = self._hidden.pop(client, set())
+            others = {lane for lane in lanes if lane.pool is not pool}
+            if others:
+                self._hidden[client] = others
+        pool.clear()
+        return [Refused(ticket, error) for ticket in tickets]
 
     def _news(self, pool: Pool, now: float) -> list[Effect]:
         """The next few of a long line hear where they stand; after the last it begins anew."""
@@ -423,5 +456,6 @@ class Scheduler:
         Turned: _turned,
         Probed: _probed,
         Closed: _close,
+        More: _more,
         Tick: _tick,
     }

@@ -9,6 +9,7 @@ goes. A lease that ends without a report counts as left.
 """
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from server.gateway.admission.model import (
     Granted,
     Held,
     Left,
+    More,
     PoolsChanged,
     PoolWait,
     Probed,
@@ -48,6 +50,8 @@ from server.gateway.model import Ask, Grant, Outcome, Route, Upstream, Waiting
 from server.gateway.pools import rewritten
 
 TICK_SECONDS = 1.0
+SHORTEST_SECONDS = 0.001
+AT_ONCE = 64
 
 
 def model_of(route: Route, upstream: Upstream) -> str:
@@ -90,6 +94,9 @@ class Admission:
         self._scheduler = Scheduler(rules, aging_seconds)
         self._tickets = count(1)
         self._waiters: dict[int, _Waiter] = {}
+        self._effects: deque[Effect] = deque()
+        self._later: asyncio.Handle | None = None
+        self._carrying = False
         self._timer: asyncio.TimerHandle | None = None
         self._wakes = 0.0
         self._log = get_logger("admission")
@@ -133,12 +140,12 @@ class Admission:
             del self._waiters[entry.ticket]
             if granted is None:
                 self._abandon(entry.ticket, future)
+            self.on_change()
 
     def _abandon(self, ticket: int, future: "asyncio.Future[Grant]") -> None:
         """Refused, or left: then its place in the queue, or the grant it did not hear of, goes."""
         if not future.done() or future.cancelled():
             self._post(Left(ticket))
-            self.on_change()
         elif future.exception() is None:
             future.result().lease.release()
 
@@ -196,6 +203,10 @@ class Admission:
         """A health probe of an upstream whose breaker is open; the next one follows in `again`."""
         self._post(Probed(upstream, answered, again))
 
+    def resting(self) -> tuple[Upstream, ...]:
+        """The upstreams whose breaker is open."""
+        return shown.resting(self._scheduler)
+
     def waiting(self) -> tuple[PoolWait, ...]:
         """The pools in which somebody waits, the longest wait first."""
         return shown.waits(self._scheduler, self._clock.monotonic())
@@ -221,15 +232,37 @@ class Admission:
     # ---- carrying out --------------------------------------------------------------------------
 
     def _post(self, event: Event) -> None:
-        """One event and its effects. A grant that nobody takes is given back, which may let
-        another one in, and so on."""
-        effects = deque(self._scheduler.advance(event, self._clock.monotonic()))
-        while effects:
-            lost = self._carry_out(effects.popleft())
-            if lost is not None:
-                effects.extend(self._scheduler.advance(Released(lost), self._clock.monotonic()))
+        """One event and its effects. What many wait for is handed out in portions, with a turn of
+        the loop between: thousands who wake at once would hold up every stream."""
+        effects = self._scheduler.advance(event, self._clock.monotonic())
+        if effects:
+            self._effects.extend(effects)
+            if self._later is None and not self._carrying:
+                self._carry_on()
         if self._scheduler.waiting:
             self._arm()
+
+    def _carry_on(self) -> None:
+        """Not nested: what an effect leads to comes after it."""
+        self._later, self._carrying = None, True
+        try:
+            self._portion()
+        finally:
+            self._carrying = False
+        if self._effects or self._scheduler.behind:
+            self._later = asyncio.get_running_loop().call_soon(self._carry_on)
+
+    def _portion(self) -> None:
+        for _ in range(AT_ONCE):
+            if self._effects:
+                lost = self._carry_out(self._effects.popleft())
+                if lost is not None:
+                    # A grant that nobody takes is given back, which may let another one in.
+                    self._post(Released(lost))
+            elif self._scheduler.behind:
+                self._post(More())
+            else:
+                return
 
     def _carry_out(self, effect: Effect) -> int | None:
         """The ticket of a grant that has no taker any more."""
@@ -237,7 +270,8 @@ class Admission:
         if waiter is None or waiter.future.done():
             return effect.ticket if isinstance(effect, Granted) else None
         if isinstance(effect, Refused):
-            waiter.future.set_exception(effect.error)
+            # Raising one object in many tasks would chain their traces.
+            waiter.future.set_exception(copy.copy(effect.error))
         elif isinstance(effect, Granted):
             waited = self._clock.monotonic() - waiter.since
             try:
@@ -268,7 +302,7 @@ class Admission:
             self._timer.cancel()
         self._wakes = wakes
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, wakes - now), self._wake)
+        self._timer = loop.call_later(max(SHORTEST_SECONDS, wakes - now), self._wake)
 
     def _wake(self) -> None:
         self._timer = None

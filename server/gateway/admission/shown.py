@@ -1,33 +1,50 @@
 """The admission as it stands, for the demand, pages and metrics. Pure; changes nothing."""
 
 from server.gateway.admission.balance import Place, available, full, usable
-from server.gateway.admission.breaker import opens_in
+from server.gateway.admission.breaker import Position, opens_in
 from server.gateway.admission.model import PoolNow, PoolWait, Snapshot, UpstreamNow
 from server.gateway.admission.queues import Pool
 from server.gateway.admission.scheduler import Scheduler
+from server.gateway.model import Upstream
 
 
 def waits(scheduler: Scheduler, now: float) -> tuple[PoolWait, ...]:
     """The pools in which somebody waits; whose first one waits longest comes first."""
-    found = [_wait(scheduler, pool, now) for pool in scheduler.pools.values() if len(pool.line)]
+    found: list[PoolWait] = []
+    for pool in scheduler.pools.values():
+        oldest = pool.ages.first()
+        if oldest is None:
+            continue
+        caller = scheduler.waiting[oldest[1]].entry.caller
+        found.append(
+            PoolWait(
+                pool.name,
+                len(pool.line),
+                max(0.0, now - oldest[0]),
+                caller,
+                max(pool.priorities),
+                dict(pool.policies),
+            )
+        )
     return tuple(sorted(found, key=lambda wait: -wait.longest_seconds))
-
-
-def _wait(scheduler: Scheduler, pool: Pool, now: float) -> PoolWait:
-    first = scheduler.waiting[pool.line.some(0, 1)[0][1]].entry
-    return PoolWait(
-        pool.name,
-        len(pool.line),
-        _longest(pool, now),
-        first.caller,
-        first.caller.priority,
-        dict(pool.policies),
-    )
 
 
 def _longest(pool: Pool, now: float) -> float:
     oldest = pool.ages.first()
     return 0.0 if oldest is None else max(0.0, now - oldest[0])
+
+
+def resting(scheduler: Scheduler) -> tuple[Upstream, ...]:
+    """Those whose breaker is open; almost always nobody."""
+    if all(seat.breaker.position is not Position.OPEN for seat in scheduler.seats.values()):
+        return ()
+    found = {
+        place.upstream.name: place.upstream
+        for pool in scheduler.pools.values()
+        for place in pool.places
+        if place.seat.breaker.position is Position.OPEN
+    }
+    return tuple(found.values())
 
 
 def snapshot(scheduler: Scheduler, now: float) -> Snapshot:
