@@ -22,7 +22,7 @@ from server.base.clock import Clock, SystemClock
 from server.base.errors import NotFound, SparkError, Unavailable
 from server.base.finding import Finding
 from server.base.ids import new_id
-from server.base.logs import get_logger
+from server.base.lines import Lines
 from server.catalog.discovery import discover
 from server.catalog.model import Catalog, Model
 from server.catalog.service import CatalogService
@@ -388,7 +388,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
 def create_app(parts: Parts, gateway: ASGIApp, site: Site) -> ASGIApp:
     """The ASGI application: the gateway in front, the JSON API and the pages behind."""
     api = create_api(parts, pages=[routes(site)])
-    return create_edge(parts, api, dict.fromkeys(SEGMENTS, gateway), log=get_logger("web"))
+    return create_edge(parts, api, dict.fromkeys(SEGMENTS, gateway), log=Lines("web"))
 
 
 def _refusal(model: Model, settings: Settings) -> SparkError | None:

@@ -37,6 +37,8 @@ HANDLER = "spark-control"
 VALUE_LIMIT = 4000
 TRACE_LIMIT = 16_000
 NAMES = 512
+TEXTS = 2048
+TEXT_LIMIT = 256
 _DEPTH = 6
 _ITEMS = 200
 # Libraries whose informational lines are one per packet or request.
@@ -115,13 +117,46 @@ class Renderer(logging.Formatter):
         self._colour = colour
         self._secrets = secrets
         self._named = lru_cache(NAMES)(_named)
+        self._texts: dict[str, str] = {}
+
+    @property
+    def pretty(self) -> bool:
+        return self._pretty
+
+    def quick(self, created: float, logger: str, event: str, fields: Mapping[str, Any]) -> str:
+        """The JSON line that `format` makes of a record with these fields and no ids bound.
+
+        Texts are cleaned once while no secrets are known; with secrets, every time.
+        """
+        secrets = self._secrets()
+        texts = {} if secrets else self._texts
+        body: dict[str, Any] = {
+            "time": _stamp(created),
+            "level": "info",
+            "logger": logger,
+            "event": event,
+        }
+        for name, value in fields.items():
+            shown, secret = self._named(name)
+            if secret:
+                body[shown] = _hidden(value)
+            elif type(value) is str:
+                text = texts.get(value)
+                if text is None:
+                    text = _text(value, secrets)
+                    if len(texts) >= TEXTS:
+                        texts.clear()
+                    if len(value) <= TEXT_LIMIT:
+                        texts[value] = text
+                body[shown] = text
+            else:
+                body[shown] = _plain(value, secrets, 0)
+        return orjson.dumps(body).decode()
 
     def format(self, record: logging.LogRecord) -> str:
         secrets = self._secrets()
-        moment = datetime.fromtimestamp(record.created, UTC)
-        stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         head = {
-            "time": stamp,
+            "time": _stamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": _text(record.getMessage(), secrets),
@@ -158,6 +193,11 @@ class _Quiet(logging.StreamHandler[TextIO]):
         pass
 
 
+def _stamp(created: float) -> str:
+    moment = datetime.fromtimestamp(created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _hand_over(
     _logger: Any, _method: str, event: structlog.typing.EventDict
 ) -> tuple[tuple[str], dict[str, Any]]:
@@ -189,7 +229,7 @@ def _plain(value: Any, secrets: Collection[str], depth: int) -> Any:
     """A value JSON can hold, every text in it redacted, bounded in depth and length."""
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return _number(value)
     if depth < _DEPTH and isinstance(value, Mapping):
         items = [(str(name), item) for name, item in islice(value.items(), _ITEMS)]

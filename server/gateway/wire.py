@@ -66,21 +66,26 @@ _IDENTITY = (b"accept-encoding", b"identity")
 
 def header(headers: Iterable[Header], name: bytes) -> bytes | None:
     """The first value of a header; names in an ASGI scope are lower case."""
-    return next((value for key, value in headers if key == name), None)
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
 
 
 def _named_by_connection(headers: Iterable[Header]) -> frozenset[bytes]:
     """Header names that `Connection:` declares to be of this hop only."""
-    named = [value for key, value in headers if key == b"connection"]
-    if not named or (len(named) == 1 and named[0].lower() in _CONNECTION_ONLY):
-        return frozenset()
-    return frozenset(token.strip().lower() for value in named for token in value.split(b","))
+    named: frozenset[bytes] = frozenset()
+    for key, value in headers:
+        if key == b"connection" and value.lower() not in _CONNECTION_ONLY:
+            named |= {token.strip().lower() for token in value.split(b",")}
+    return named
 
 
 def request_headers(headers: Sequence[Header], request_id: str) -> list[Header]:
     """What the upstream is told of the client's headers; names in an ASGI scope are lower case."""
     named = _named_by_connection(headers)
-    kept = [pair for pair in headers if pair[0] not in _REQUEST_DROPPED and pair[0] not in named]
+    dropped = _REQUEST_DROPPED | named if named else _REQUEST_DROPPED
+    kept = [pair for pair in headers if pair[0] not in dropped]
     kept.append(_IDENTITY)
     kept.append((b"x-request-id", request_id.encode("latin-1")))
     return kept
@@ -88,15 +93,16 @@ def request_headers(headers: Sequence[Header], request_id: str) -> list[Header]:
 
 def response_headers(headers: Sequence[Header]) -> list[Header]:
     """What the client is told of the upstream's headers: nothing of the hop, nothing of CORS."""
-    lowered = [(key.lower(), value) for key, value in headers]
-    named = _named_by_connection(lowered)
-    return [
-        pair
-        for pair in lowered
-        if pair[0] not in _RESPONSE_DROPPED
-        and pair[0] not in named
-        and not pair[0].startswith(_CORS)
-    ]
+    kept: list[Header] = []
+    for key, value in headers:
+        lower = key.lower()
+        if lower == b"connection" and value.lower() not in _CONNECTION_ONLY:
+            lowered = [(key.lower(), value) for key, value in headers]
+            dropped = _RESPONSE_DROPPED | _named_by_connection(lowered)
+            return [p for p in lowered if p[0] not in dropped and not p[0].startswith(_CORS)]
+        if lower not in _RESPONSE_DROPPED and not lower.startswith(_CORS):
+            kept.append((lower, value))
+    return kept
 
 
 def queue_seconds(waited: float) -> Header:

@@ -10,7 +10,6 @@ Observed   request id, headers, one log line, metrics      every request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
-import structlog
 from fastapi import APIRouter, FastAPI, Response
 from starlette.types import ASGIApp
 
@@ -32,7 +31,7 @@ from server.web.api import (
 from server.web.entry import Entry
 from server.web.guard import Guard
 from server.web.metrics import RequestMetrics
-from server.web.observe import Observed
+from server.web.observe import Log, Observed
 from server.web.parts import Parts
 from server.web.reply import API, reply
 
@@ -77,7 +76,7 @@ def create_edge(
     inner: ASGIApp,
     routes: Mapping[str, ASGIApp],
     *,
-    log: structlog.stdlib.BoundLogger,
+    log: Log,
 ) -> ASGIApp:
     """What the server runs. `routes` maps first path segments past FastAPI: `{"v1": gateway}`."""
     dispatcher = Dispatcher(Entry(inner), routes)

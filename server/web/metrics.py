@@ -6,7 +6,7 @@ nothing; only the outcomes of swaps are counted as they happen.
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -20,7 +20,7 @@ from server.swap.model import FINAL
 from server.web.parts import Fleet, Swaps
 
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _OUTCOMES = frozenset(state.value for state in FINAL)
 _REMEMBERED = 64
 
@@ -48,13 +48,15 @@ class RequestMetrics:
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._histograms: dict[str, Histogram] = {}
 
-    @contextmanager
-    def in_flight(self) -> Iterator[None]:
-        self._in_flight.inc()
-        try:
-            yield
-        finally:
-            self._in_flight.dec()
+        self._now = 0
+        self._in_flight.set_function(lambda: self._now)
+
+    def enter(self) -> None:
+        """A request came; `leave` when it is over."""
+        self._now += 1
+
+    def leave(self) -> None:
+        self._now -= 1
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         key = (method if method in _METHODS else "other", route, status)

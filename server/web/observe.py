@@ -1,54 +1,81 @@
 """The outermost layer: request id, the headers every answer has, one log line, the request metrics.
 
-Pure ASGI, one pass, no task per request. Owns what happens to an error that nobody expected: it is
-logged once with its traceback and answered without it.
+Pure ASGI, one pass, no task per request; WebSockets are counted and logged like requests. Owns what
+happens to an error that nobody expected: it is logged once with its traceback and answered without
+it.
 """
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Protocol
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.base.clock import Clock
-from server.base.ids import new_id
+from server.base.ids import Stream
 from server.base.logs import bind
-from server.gateway.operations import OPERATIONS
-from server.gateway.wire import NOTES, REQUEST_ID, error_answer, header, sane_request_id
+from server.gateway.operations import find
+from server.gateway.wire import NOTES, REQUEST_ID, Header, error_answer, header, sane_request_id
 from server.web.errors import UnexpectedError
 from server.web.metrics import RequestMetrics
 
 API_VERSION = b"1"
 _QUIET = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
 _V1_LISTING = "/v1/models"
+_EXTRA: tuple[Header, ...] = (
+    (b"api-version", API_VERSION),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class Log(Protocol):
+    """`base.lines.Lines`; `request_id` is that of the task as well."""
+
+    def info(self, event: str, **fields: Any) -> Any: ...
+
+    def debug(self, event: str, **fields: Any) -> Any: ...
+
+    def exception(self, event: str, **fields: Any) -> Any: ...
 
 
 class _Seen:
     """What went out of one request, noted on the way."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    __slots__ = ("_extra", "_send", "complete", "size", "status")
+
+    def __init__(self, send: Send, extra: list[Header]) -> None:
         self._send = send
-        self._extra = [
-            (b"x-request-id", request_id.encode("ascii")),
-            (b"api-version", API_VERSION),
-            (b"x-content-type-options", b"nosniff"),
-        ]
+        self._extra = extra
         self.status = 0
         self.complete = False
         self.size = 0
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), *self._extra]}
-        elif message["type"] == "http.response.body":
+        kind = message["type"]
+        if kind == "http.response.body":
             self.size += len(message.get("body", b""))
             self.complete = not message.get("more_body", False)
+        elif kind == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message.get("headers", ()), *self._extra]}
+        await self._send(message)
+
+    async def send_socket(self, message: Message) -> None:
+        """Of a WebSocket: 101 once it was accepted, else the status of the refusal."""
+        kind = message["type"]
+        if kind in {"websocket.accept", "websocket.http.response.start"}:
+            self.status = message.get("status", 101)
+            message = {**message, "headers": [*message.get("headers", ()), *self._extra]}
+        elif kind == "websocket.send":
+            self.size += len(message.get("bytes") or message.get("text") or b"")
+        elif kind == "websocket.close":
+            # Before it was accepted a server makes a 403 of it.
+            self.status = self.status or 403
         await self._send(message)
 
 
 class Observed:
-    """Wraps the whole app. `log` is `logs.get_logger("web")`; `clock` tells ids and durations."""
+    """Wraps the whole app. `log` writes the lines; `clock` tells ids and durations."""
 
     def __init__(
         self,
@@ -56,48 +83,65 @@ class Observed:
         *,
         clock: Clock,
         metrics: RequestMetrics,
-        log: structlog.stdlib.BoundLogger,
+        log: Log,
         request_id: Callable[[], str] | None = None,
     ) -> None:
         self._app = app
         self._clock = clock
         self._metrics = metrics
         self._log = log
-        self._new_id = request_id or (lambda: new_id("req", clock.now()))
+        ids = Stream("req")
+        self._new_id = request_id or (lambda: ids.next(clock.now()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         request_id = sane_request_id(header(scope["headers"], b"x-request-id")) or self._new_id()
         # A copy, because the server itself still reads the method of its own (HEAD has no body).
         scope = {**scope, REQUEST_ID: request_id, NOTES: {}}
-        method, path = scope["method"], scope["path"]
-        seen = _Seen(send, request_id)
+        seen = _Seen(send, [(b"x-request-id", request_id.encode("ascii")), *_EXTRA])
         began = self._clock.monotonic()
-        with bind(request_id=request_id), self._metrics.in_flight():
+        with bind(request_id=request_id):
+            self._metrics.enter()
             try:
-                await self._app(scope, receive, seen.send)
-            except Exception:
-                self._log.exception("request failed", method=method, path=path)
-                if not seen.status:
-                    await _answer_unexpected(seen.send, request_id)
+                if scope["type"] == "http":
+                    await self._http(scope, receive, seen, request_id)
+                else:
+                    await self._socket(scope, receive, seen)
             finally:
-                seconds = self._clock.monotonic() - began
-                status = seen.status or 499
-                self._metrics.observe(method, route_of(scope, path), status, seconds)
-                self._write(scope, seen, method=method, path=path, status=status, seconds=seconds)
+                self._metrics.leave()
+                self._ended(scope, seen, request_id, self._clock.monotonic() - began)
 
-    def _write(
-        self, scope: Scope, seen: _Seen, *, method: str, path: str, status: int, seconds: float
-    ) -> None:
-        fields: dict[str, Any] = dict(scope[NOTES])
-        if not seen.complete and seen.status:
-            fields.setdefault("error", "cut_off")
+    async def _http(self, scope: Scope, receive: Receive, seen: _Seen, request_id: str) -> None:
+        try:
+            await self._app(scope, receive, seen.send)
+        except Exception:
+            self._log.exception("request failed", method=scope["method"], path=scope["path"])
+            if not seen.status:
+                await _answer_unexpected(seen.send, request_id)
+
+    async def _socket(self, scope: Scope, receive: Receive, seen: _Seen) -> None:
+        try:
+            await self._app(scope, receive, seen.send_socket)
+        except Exception:
+            self._log.exception("websocket failed", path=scope["path"])
+            with suppress(OSError):
+                await seen.send_socket({"type": "websocket.close", "code": 1011})
+
+    def _ended(self, scope: Scope, seen: _Seen, request_id: str, seconds: float) -> None:
+        socket = scope["type"] == "websocket"
+        method, path = "WEBSOCKET" if socket else scope["method"], scope["path"]
+        status = seen.status or 499
+        self._metrics.observe(method, route_of(scope, path), status, seconds)
+        fields: dict[str, Any] = scope[NOTES]
+        if not seen.complete and seen.status and not socket and "error" not in fields:
+            fields["error"] = "cut_off"
         client = scope.get("client")
         write = self._log.debug if path in _QUIET else self._log.info
         write(
             "request",
+            request_id=request_id,
             method=method,
             path=path,
             status=status,
@@ -119,6 +163,7 @@ def route_of(scope: Scope, path: str) -> str:
     route = getattr(scope.get("route"), "path", None)
     if isinstance(route, str):
         return route
-    if path in OPERATIONS:
-        return path
+    operation = find(path.rstrip("/"))
+    if operation is not None:
+        return operation.path
     return _V1_LISTING if path.startswith(_V1_LISTING) else "other"

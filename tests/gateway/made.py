@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from server.base.bus import EventBus
 from server.base.clock import Clock, SystemClock
 from server.base.health import Verdict
-from server.base.logs import get_logger
+from server.base.lines import Lines
 from server.catalog.model import Catalog, Model, Source
 from server.config.model import Gateway as GatewaySettings
 from server.config.model import Host, Service, Settings
@@ -153,7 +153,7 @@ async def gateway(**options: Any) -> AsyncIterator[Running]:
         Dispatcher(_nothing, dict.fromkeys(SEGMENTS, app)),
         clock=clock,
         metrics=RequestMetrics(running.registry),
-        log=get_logger("web"),
+        log=Lines("web"),
     )
     async with serve(edge) as running.url, aiohttp.ClientSession() as running.session:
         try:
