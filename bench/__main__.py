@@ -4,9 +4,11 @@ Ends with 1 when a measurement could not be made, never because an aim was misse
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +25,7 @@ BENCHES: dict[str, tuple[str, Measure]] = {
     "startup": ("Start-up", startup.measure),
     "fleet": ("Watching hosts at 1 Hz", fleet.measure),
     "frames": ("One frame of one host", fleet_frames.measure),
-    "gateway": ("Gateway, one client", gateway.measure),
+    "gateway": ("The gateway beside nginx and LiteLLM", gateway.measure),
     "log": ("Log lines", log_line.measure),
 }
 
@@ -31,8 +33,13 @@ BENCHES: dict[str, tuple[str, Measure]] = {
 def main(argv: list[str] | None = None) -> int:
     asked = _arguments(argv)
     names = asked.names or list(BENCHES)
-    print(_machine(), flush=True)
-    broken = [name for name in names if not _ran(name, quick=asked.quick)]
+    machine = _machine()
+    print(machine, flush=True)
+    found: dict[str, list[Row]] = {}
+    broken = [name for name in names if not _ran(name, found, quick=asked.quick)]
+    if asked.json:
+        rows = {name: [asdict(row) for row in rows] for name, rows in found.items()}
+        asked.json.write_text(json.dumps({"machine": machine, "benches": rows}, indent=1))
     if broken:
         print(f"\nnot measured: {', '.join(broken)}", file=sys.stderr)
     return 1 if broken else 0
@@ -42,6 +49,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
     parser.add_argument("--quick", action="store_true", help="tiny: only whether it runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the figures for programs")
     asked = parser.parse_args(argv)
     unknown = sorted(set(asked.names) - BENCHES.keys())
     if unknown:
@@ -49,12 +57,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return asked
 
 
-def _ran(name: str, *, quick: bool) -> bool:
+def _ran(name: str, found: dict[str, list[Row]], *, quick: bool) -> bool:
     title, measure = BENCHES[name]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="spark-control-bench-") as place:
         try:
-            rows = measure(Path(place), quick=quick)
+            rows = found[name] = measure(Path(place), quick=quick)
         except Exception as error:  # the other benches can still be run, and the exit code tells
             print(f"\n{title}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             return False

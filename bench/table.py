@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Row:
     """`figure` is None for what could not be measured; `note` says why, or what it stands beside.
 
-    `aim` is the most that `figure` should be, in the same unit.
+    `aim` is what must be reached, `stretch` what would be better still, in the unit of `figure`:
+    the most that it should be, or the least of it when `least` is set.
     """
 
     what: str
@@ -17,17 +18,28 @@ class Row:
     unit: str
     aim: float | None = None
     note: str = ""
+    stretch: float | None = None
+    least: bool = False
 
     def cells(self) -> tuple[str, str, str, str]:
         return (self.what, shown(self.figure, self.unit), self._verdict(), self.note)
 
+    def reached(self, bound: float) -> bool:
+        if self.figure is None:
+            return False
+        return self.figure >= bound if self.least else self.figure <= bound
+
     def _verdict(self) -> str:
         if self.aim is None:
             return ""
-        words = f"at most {shown(self.aim, self.unit)}"
+        words = f"{'at least' if self.least else 'at most'} {shown(self.aim, self.unit)}"
         if self.figure is None:
             return words
-        return f"{words}: {'met' if self.figure <= self.aim else 'MISSED'}"
+        words += f": {'met' if self.reached(self.aim) else 'MISSED'}"
+        if self.stretch is not None:
+            word = "met" if self.reached(self.stretch) else "not met"
+            words += f"; {shown(self.stretch, '').strip()}: {word}"
+        return words
 
 
 def shown(figure: float | None, unit: str) -> str:

@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -265,19 +265,27 @@ SYSTEM_PACKAGES = {
     "fish": ("fish",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "procps": ("ps",),
+    "build-essential": ("cc", "gcc", "clang"),
+}
+# For `make bench` alone: what the gateway is measured beside, and what measures it.
+BENCH_PACKAGES = {
+    "build-essential": ("cc", "gcc", "clang"),
+    "nginx-light": ("nginx", "/usr/sbin/nginx"),
+    "util-linux": ("taskset",),
 }
 
 
-def missing_system_packages() -> list[str]:
-    """Debian packages that the test tiers need and this machine lacks."""
-    return [
-        name for name, programs in SYSTEM_PACKAGES.items() if not any(map(shutil.which, programs))
-    ]
+def missing_system_packages(wanted: Mapping[str, tuple[str, ...]] = SYSTEM_PACKAGES) -> list[str]:
+    """Debian packages of `wanted` that this machine lacks: those of the tests by default."""
+    return [name for name, programs in wanted.items() if not any(map(shutil.which, programs))]
 
 
-def ensure_system_packages() -> None:
-    """Install them as root; otherwise say loudly what is missing (the tests then fail)."""
-    missing = missing_system_packages()
+def ensure_system_packages(
+    wanted: Mapping[str, tuple[str, ...]] = SYSTEM_PACKAGES,
+    what: str = "The tests that need them will FAIL.",
+) -> None:
+    """Install them as root; otherwise say loudly what is missing and `what` comes of it."""
+    missing = missing_system_packages(wanted)
     if not missing:
         return
     names = " ".join(missing)
@@ -285,10 +293,10 @@ def ensure_system_packages() -> None:
         try:
             apt_install(missing)
         except SetupError as error:
-            loud(f"{error}\nThe tests that need {names} will FAIL.")
+            loud(f"{error}\nMissing: {names}. {what}")
         return
     loud(
-        f"Missing system packages: {names}\nThe tests that need them will FAIL. "
+        f"Missing system packages: {names}\n{what} "
         f"On Debian or Ubuntu: sudo apt-get install -y {names}"
     )
 

@@ -19,6 +19,7 @@ import image_test as container_test
 import startos_package
 import wheel as our_wheel
 from toolchain import (
+    BENCH_PACKAGES,
     ROOT,
     STATIC,
     TOOLS,
@@ -86,7 +87,11 @@ def check(args: list[str]) -> int:
 
 
 def bench(args: list[str]) -> int:
-    return become([prepare("dev"), "-m", "bench", *args])
+    python = prepare("dev")
+    with one_at_a_time():
+        ensure_system_packages(BENCH_PACKAGES, "What needs them will not be measured.")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    return become([python, "-m", "bench", *args])
 
 
 def fmt(args: list[str]) -> int:

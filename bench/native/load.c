@@ -33,7 +33,7 @@ static char *request;
 static size_t request_size;
 static struct link *links;
 static int64_t window_from, window_to, period_ns;
-static int64_t answers, errors, bytes_in, on_time, late;
+static int64_t answers, errors, bytes_in, chunks, on_time, late;
 static int first_bad;
 static uint32_t *figures; /* nanoseconds, at most four seconds */
 static size_t figure_count, figure_room;
@@ -111,6 +111,7 @@ static void stamped(void *who, const char *bytes, size_t size) {
             link->stamp = link->stamp * 10 + *at++ - '0';
         } else {
             link->in_stamp = 0;
+            chunks++;
             if (link->stamp < window_from || link->stamp >= window_to) continue;
             int64_t lag = now_ns() - link->stamp;
             if (lag < period_ns) on_time++;
@@ -182,9 +183,9 @@ static void stream(int streams, double ramp, double seconds, double period_ms) {
     double offered = streams * seconds * 1e3 / period_ms;
     char more[256];
     snprintf(more, sizeof more,
-             ", \"streams\": %d, \"open\": %d, \"offered\": %.0f, \"on_time\": %lld, "
-             "\"late\": %lld",
-             streams, open, offered, (long long)on_time, (long long)late);
+             ", \"streams\": %d, \"open\": %d, \"chunks\": %lld, \"offered\": %.0f, "
+             "\"on_time\": %lld, \"late\": %lld",
+             streams, open, (long long)chunks, offered, (long long)on_time, (long long)late);
     say((double)(now_ns() - from) / 1e9, more);
 }
 

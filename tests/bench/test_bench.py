@@ -16,7 +16,7 @@ ROWS = {
     "startup": ("/livez 200", "/readyz 200", "resident memory"),
     "fleet": ("CPU of the control plane", "a page open"),
     "frames": ("parse one second", "an hour of one host"),
-    "gateway": ("from the engine itself", "through the gateway", "added"),
+    "gateway": ("CPU per request", "added median latency", "streams of", "uploaded through ours"),
     "log": ("log line of one request",),
 }
 
@@ -45,6 +45,12 @@ def test_a_missed_aim_is_shown_and_is_no_failure() -> None:
     slow, quick = table.splitlines()[-2:]
     assert "at most 1.20 x: MISSED" in slow
     assert "at most 1.20 x: met" in quick
+
+
+def test_a_figure_that_should_be_large_is_judged_the_other_way_round() -> None:
+    """And what would be better still is shown beside what must be."""
+    table = drawn("Some", [Row("rps", 50, "x", 40, stretch=90, least=True)])
+    assert "at least 40.0 x: met; 90.0: not met" in table
 
 
 def test_what_could_not_be_measured_is_said_and_is_no_figure() -> None:
