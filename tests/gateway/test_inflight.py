@@ -89,3 +89,40 @@ async def test_after_close_nobody_enters() -> None:
     await inflight.close(0)
     with pytest.raises(Unavailable, match="shutting down"):
         inflight.lease("a")
+
+
+async def test_leases_are_counted_by_upstream_as_well() -> None:
+    """A lease that names none is counted under its model only."""
+    inflight = InFlight()
+    leases = [
+        inflight.lease("a", upstream="a@spark-1"),
+        inflight.lease("a", upstream="a@spark-2"),
+        inflight.lease("b", upstream="a@spark-1"),
+        inflight.lease("b"),
+    ]
+    assert inflight.upstreams() == {"a@spark-1": 2, "a@spark-2": 1}
+    assert inflight.counts() == {"a": 2, "b": 2}
+    for lease in leases:
+        lease.release()
+    assert inflight.upstreams() == {}
+
+
+async def test_who_wants_to_know_hears_once_of_the_release() -> None:
+    """After the place is free, and not again when it is released again."""
+    inflight = InFlight()
+    seen: list[int] = []
+    lease = inflight.lease("a", released=lambda: seen.append(inflight.count()))
+    lease.release()
+    lease.release()
+    assert seen == [0]
+
+
+async def test_ending_releases_nothing_by_itself() -> None:
+    """Whoever works under the lease stops first; only then its place is free."""
+    inflight = InFlight()
+    seen: list[str] = []
+    lease = inflight.lease("a", released=lambda: seen.append("free"))
+    assert inflight.end(Unavailable("enough"), "a") == 1
+    assert (inflight.count("a"), seen) == (1, [])
+    lease.release()
+    assert seen == ["free"]

@@ -1,5 +1,6 @@
 """Short ways to write what the admission is told, and a clock that is moved by hand."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ class HandClock:
 
     async def sleep(self, seconds: float) -> None:
         self.moment += seconds
+        await asyncio.sleep(0)
 
 
 def upstream(name: str = "a", cap: int | None = 1, **fields: Any) -> Upstream:
