@@ -57,13 +57,13 @@ class Home(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """`since` is when something last happened here, in the loop's time. `silent`: nothing has been
-    written back to the request under way."""
+    """`since` is when something last happened here, in the loop's time. `stale`: the peer ended it
+    without a byte written back to the request under way."""
 
     def __init__(self, key: str, home: Home, loop: asyncio.AbstractEventLoop) -> None:
         self.key = key
         self.since = loop.time()
-        self.silent = True
+        self.stale = False
         self.upload: asyncio.Task[None] | None = None
         self._home = home
         self._loop = loop
@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._used_up = False
         self._large = False
+        self._silent = True
         self._paused = False
         self._drained: asyncio.Future[None] | None = None
 
@@ -102,6 +103,7 @@ class Connection(asyncio.Protocol):
         if to_the_end and exc is None:
             answer.end()
         else:
+            self.stale = self._silent
             answer.fail(broke(answer.name))
 
     def pause_writing(self) -> None:
@@ -118,7 +120,7 @@ class Connection(asyncio.Protocol):
         if answer is None:
             self._abort()
             return
-        self.silent = False
+        self._silent = False
         self.since = self._loop.time()
         self._overhead += len(data)
         try:
@@ -220,7 +222,7 @@ class Connection(asyncio.Protocol):
         self._overhead = self._chunked = False
         self._sized = self._keep = self._large = False
         self._bodyless = request.method == "HEAD"
-        self.silent = True
+        self._silent = True
         self.since = self._loop.time()
         if self._used_up:
             self._used_up = False

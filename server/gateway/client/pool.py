@@ -49,17 +49,16 @@ class PooledUpstream:
         head = head_of(request, origin, target)
         loop = asyncio.get_running_loop()
         connection = self._take(key, loop.time())
-        stale = False
+        reused = connection is not None
         if connection is not None:
             try:
                 return await _exchange(connection, request, head, loop, retried=False)
             except UpstreamError:
                 # Only a connection that had idled can be stale; one that wrote back was alive.
-                if not connection.silent or not isinstance(request.body, bytes):
+                if not connection.stale or not isinstance(request.body, bytes):
                     raise
-            stale = True
         connection = await self._connect(key, origin, request.name, loop)
-        return await _exchange(connection, request, head, loop, retried=stale)
+        return await _exchange(connection, request, head, loop, retried=reused)
 
     async def close(self) -> None:
         """Ends everything at once; returns when no connection and no upload is left."""

@@ -349,3 +349,26 @@ async def test_closing_the_pool_ends_what_is_under_way(pool: PooledUpstream) -> 
         with pytest.raises(UpstreamError):
             await half.read(100)
         assert not pool._open
+
+
+async def test_a_request_that_the_close_ends_is_not_tried_again(pool: PooledUpstream) -> None:
+    """Though nothing was written back on a connection that was reused: it is ours that ended it."""
+    asked = asyncio.Event()
+    numbers: list[int] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        numbers.append(number)
+        await read_request(reader)
+        writer.write(WHOLE)
+        await read_request(reader)
+        asked.set()
+        await until_gone(reader)
+
+    async with raw_server(talk) as url:
+        await fetch(pool, ask(url))
+        again = asyncio.create_task(pool.open(ask(url)))
+        await asked.wait()
+        await pool.close()
+        with pytest.raises(UpstreamError):
+            await again
+        assert numbers == [0]
