@@ -305,7 +305,7 @@ class Gateway(Section):
         "another model: the longest wait before its swap begins.",
     )
     residency_seconds: float = Field(
-        default=30,
+        default=10,
         ge=0,
         le=86400,
         description="How long a model stays after it was loaded before a request for another one "

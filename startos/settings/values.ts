@@ -90,7 +90,7 @@ export const GATEWAY_NUMBERS = {
   queue_seconds: any(0, 86400, 900),
   queue_limit: whole(0, 100_000, 1000),
   batch_seconds: any(0, 86400, 60),
-  residency_seconds: any(0, 86400, 30),
+  residency_seconds: any(0, 86400, 10),
   default_after_seconds: any(1, 30 * 86400, 600),
   keepalive_seconds: any(1, 600, 10),
   cache_mb: whole(0, 2 ** 20, 0),

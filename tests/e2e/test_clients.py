@@ -38,7 +38,9 @@ WEATHER = {
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     scenario = {"load_seconds": 0.3, "service_seconds": 0.0}
-    with running_house(tmp_path_factory.mktemp("clients"), **scenario) as made:
+    settings = "gateway: {residency_seconds: 0}\n"
+    directory = tmp_path_factory.mktemp("clients")
+    with running_house(directory, settings=settings, **scenario) as made:
         assert made.swap(ONE)["state"] == "serving"
         yield made
 
@@ -174,7 +176,9 @@ def test_a_transcript_streams_and_a_translation_answers(client: openai.OpenAI) -
         kinds = [event.type for event in stream]
     assert kinds[-1] == "transcript.text.done"
     assert set(kinds[:-1]) == {"transcript.text.delta"}
-    assert "[simulated]" in client.audio.translations.create(model="whisper-1", file=sound()).text
+    with pytest.warns(DeprecationWarning):  # the client's own opinion of that route
+        translated = client.audio.translations.create(model="whisper-1", file=sound())
+    assert "[simulated]" in translated.text
 
 
 def test_a_text_is_spoken(client: openai.OpenAI) -> None:
