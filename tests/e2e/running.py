@@ -156,7 +156,8 @@ class House:
         return self.ended(self.ask(model, **more))
 
     def served(self) -> str | None:
-        data = self.http.get("/v1/models").json()["data"]
+        listed = self.http.get("/v1/models").json()["data"]
+        data = [one for one in listed if one["kind"] == "llm"]
         return next((one["id"] for one in data if one["state"] == "serving"), None)
 
     def chat(self, model: str) -> httpx.Response:
