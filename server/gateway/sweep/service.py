@@ -110,7 +110,7 @@ class Sweeps:
     async def cancel(self, sweep_id: str) -> Sweep:
         """Ends it and its requests. Raises `NotFound`, and `Conflict` when it is over."""
         runner, task = self._runner, self._task
-        if runner is None or task is None or runner.sweep.id != sweep_id:
+        if runner is None or task is None or runner.sweep.id != sweep_id or runner.sweep.over:
             ended = await self.get(sweep_id)
             raise Conflict(f"The sweep {ended.id} is over: {ended.state}.")
         task.cancel()
@@ -143,9 +143,11 @@ class Sweeps:
         return next((one for one in await self.history(100) if one.target == target), None)
 
     async def close(self) -> None:
-        task = self._task
-        if task is not None:
-            task.cancel()
+        """One that is over is only being kept: it is waited for, not broken off."""
+        runner, task = self._runner, self._task
+        if runner is not None and task is not None:
+            if not runner.sweep.over:
+                task.cancel()
             await asyncio.wait({task})
 
 
