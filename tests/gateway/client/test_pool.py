@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from server.base.errors import UpstreamError
+from server.base.errors import UpstreamError, UpstreamTimeout
 from server.gateway.client.answer import Answer
 from server.gateway.client.connection import HEAD_BYTES, HEADERS, HIGH_WATER, Connection
 from server.gateway.client.pool import PooledUpstream
@@ -372,3 +372,55 @@ async def test_a_request_that_the_close_ends_is_not_tried_again(pool: PooledUpst
         with pytest.raises(UpstreamError):
             await again
         assert numbers == [0]
+
+
+class TestWhoseTurnItIs:
+    async def test_a_slow_sender_is_not_the_fault_of_its_upstream(self) -> None:
+        """While the body is still to come the upstream has nothing to say."""
+        pool = PooledUpstream(idle_seconds=0.05)
+        slow = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.3, slow.set)
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b"a"
+            await slow.wait()
+            yield b"b"
+
+        async with far(WHOLE) as upstream:
+            assert (await fetch(pool, ask(upstream.url, body=body(), length=2))).body == b"ok"
+        await pool.close()
+
+    async def test_a_slow_reader_is_not_either(self) -> None:
+        """While nothing is read from it the upstream cannot be heard."""
+        pool = PooledUpstream(idle_seconds=0.05)
+        size = 32 << 20
+        slow = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.3, slow.set)
+        async with far(OK + b"content-length: %d\r\n\r\n" % size + b"x" * size) as upstream:
+            response = await pool.open(ask(upstream.url))
+            await slow.wait()
+            got = 0
+            async for part in response:
+                got += len(part)
+            assert got == size
+        await pool.close()
+
+    async def test_an_upstream_that_takes_nothing_is_given_up(self) -> None:
+        """It is its turn: the body is there and it does not read."""
+        pool = PooledUpstream(idle_seconds=0.1)
+        done = asyncio.Event()
+
+        async def body() -> AsyncIterator[bytes]:
+            while True:
+                yield b"x" * 65536
+
+        async def talk(
+            _reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, _number: int
+        ) -> None:
+            await done.wait()
+
+        async with raw_server(talk) as url:
+            with pytest.raises(UpstreamTimeout):
+                await fetch(pool, ask(url, body=body()))
+            done.set()
+        await pool.close()
