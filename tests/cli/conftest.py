@@ -30,6 +30,7 @@ class Asked:
     path: str
     query: str
     body: Any
+    headers: dict[str, str]
 
 
 @dataclass
@@ -66,7 +67,8 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             text = self.rfile.read(length)
             path, _, query = self.path.partition("?")
-            asked = Asked(self.command, path, query, json.loads(text) if text else None)
+            body = json.loads(text) if text else None
+            asked = Asked(self.command, path, query, body, dict(self.headers))
             answer = api.next(asked)
             raw = answer.raw()
             self.send_response(answer.status)

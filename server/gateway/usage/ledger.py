@@ -1,8 +1,9 @@
-"""The sums in the database, added to row by row in one transaction. Owns its SQL."""
+"""The sums in the database, added to in one transaction. Owns its SQL."""
 
 from collections.abc import Mapping
 
-from sqlalchemy import delete, select
+from sqlalchemy import Insert, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from server.gateway.usage.model import FIELDS, Place, Sums
 from server.store.database import Database
@@ -16,19 +17,10 @@ class UsageLedger:
         self._database = database
 
     async def add(self, rows: Mapping[Place, Sums]) -> None:
-        """All of them or none."""
+        """All of them or none, in one statement: thousands of rows must not hold up a swap."""
+        values = [place._asdict() | sums.to_dict() for place, sums in rows.items()]
         async with self._database.begin() as connection:
-            for place, sums in rows.items():
-                row = sums.to_dict()
-                mine = usage.update().where(
-                    (usage.c.day == place.day)
-                    & (usage.c.key_id == place.key_id)
-                    & (usage.c.model == place.model)
-                    & (usage.c.route == place.route)
-                )
-                more = {name: usage.c[name] + row[name] for name in FIELDS}
-                if (await connection.execute(mine.values(**more))).rowcount == 0:
-                    await connection.execute(usage.insert().values(**place._asdict(), **row))
+            await connection.execute(_addition(connection.dialect.name), values)
 
     async def since(self, day: str) -> dict[Place, Sums]:
         """From `day` on."""
@@ -45,3 +37,12 @@ class UsageLedger:
     async def forget(self, before: str) -> None:
         async with self._database.begin() as connection:
             await connection.execute(delete(usage).where(usage.c.day < before))
+
+
+def _addition(dialect: str) -> Insert:
+    """Both databases that are supported write it alike; SQLAlchemy has one for each."""
+    insert = postgresql.insert(usage) if dialect == "postgresql" else sqlite.insert(usage)
+    return insert.on_conflict_do_update(
+        index_elements=Place._fields,
+        set_={name: usage.c[name] + insert.excluded[name] for name in FIELDS},
+    )

@@ -1,0 +1,147 @@
+"""What a key may still do, what it is told, and what it has cost."""
+
+import pytest
+
+from server.gateway.limits.headers import duration, headers_of
+from server.gateway.limits.limiter import Limiter, Moment
+from server.gateway.limits.model import Limits
+from server.gateway.limits.window import DAY
+from server.gateway.model import Used
+from server.gateway.operations import OPERATIONS
+
+CHAT = OPERATIONS["/v1/chat/completions"]
+SPEECH_IN = OPERATIONS["/v1/audio/transcriptions"]
+QDRANT = OPERATIONS["/qdrant"]
+NOON = Moment(1000.0, 20_000 * DAY + DAY / 2)
+
+
+def later(seconds: float) -> Moment:
+    return Moment(NOON.monotonic + seconds, NOON.wall + seconds)
+
+
+def limiter(**limits: float) -> Limiter:
+    made = Limiter()
+    made.set("k1", Limits(**limits))  # type: ignore[arg-type]
+    return made
+
+
+def test_a_key_without_limits_is_never_held_up() -> None:
+    """Nor one that is not known."""
+    made = limiter()
+    for _ in range(1000):
+        assert made.check("k1", "anna", CHAT, NOON) is None
+        assert made.check("k2", "bert", CHAT, NOON) is None
+
+
+def test_requests_are_counted_when_they_come() -> None:
+    """The one too many is told what is used up, and when there is more."""
+    made = limiter(requests_per_minute=2)
+    assert made.check("k1", "anna", CHAT, NOON) is None
+    assert made.check("k1", "anna", QDRANT, NOON) is None
+    error = made.check("k1", "anna", CHAT, later(10))
+    assert error is not None
+    assert "'anna' has used up its 2 requests a minute" in error.message
+    assert error.retry_after == 51
+    assert made.check("k1", "anna", CHAT, later(61)) is None
+
+
+def test_a_refused_request_costs_nothing() -> None:
+    """Asking again and again does not put off the end."""
+    made = limiter(requests_per_minute=1)
+    assert made.check("k1", "anna", CHAT, NOON) is None
+    for second in range(60):
+        assert made.check("k1", "anna", CHAT, later(second)) is not None
+    assert made.check("k1", "anna", CHAT, later(61)) is None
+
+
+def test_tokens_are_charged_at_the_end_and_their_debt_holds_up_the_next() -> None:
+    """The answer that goes over is given."""
+    made = limiter(tokens_per_minute=600)
+    assert made.check("k1", "anna", CHAT, NOON) is None
+    made.charge("k1", Used(prompt_tokens=500, completion_tokens=700), NOON)
+    error = made.check("k1", "anna", CHAT, NOON)
+    assert error is not None
+    assert error.retry_after == pytest.approx(60.1)
+    assert made.check("k1", "anna", CHAT, later(60.2)) is None
+
+
+def test_audio_and_tokens_do_not_hold_up_each_other() -> None:
+    """Nor what costs neither."""
+    made = limiter(tokens_per_day=10, audio_seconds_per_day=60)
+    made.charge("k1", Used(audio_seconds=60.0), NOON)
+    assert made.check("k1", "anna", CHAT, NOON) is None
+    error = made.check("k1", "anna", SPEECH_IN, NOON)
+    assert error is not None
+    assert "60 seconds of audio a day" in error.message
+    assert error.retry_after == DAY / 2
+    made.charge("k1", Used(10, 0), NOON)
+    assert made.check("k1", "anna", CHAT, NOON) is not None
+    assert made.check("k1", "anna", QDRANT, NOON) is None
+
+
+def test_what_was_used_today_counts_after_a_restart() -> None:
+    """A restart is no way around the limit of a day."""
+    made = limiter(tokens_per_day=1000)
+    made.restore("k1", 1000, 0.0, NOON.wall)
+    assert made.check("k1", "anna", CHAT, NOON) is not None
+    assert made.check("k1", "anna", CHAT, later(DAY / 2)) is None
+
+
+def test_changed_limits_keep_what_was_used() -> None:
+    """Of the day always; of the minute where the limit is the same."""
+    made = limiter(requests_per_minute=1, tokens_per_day=100)
+    made.check("k1", "anna", CHAT, NOON)
+    made.charge("k1", Used(50, 50), NOON)
+    made.set("k1", Limits(requests_per_minute=1, tokens_per_day=200))
+    error = made.check("k1", "anna", CHAT, NOON)
+    assert error is not None
+    assert "requests" in error.message
+    assert made.check("k1", "anna", CHAT, later(61)) is None
+    made.set("k1", Limits(tokens_per_day=100))
+    assert made.check("k1", "anna", CHAT, later(62)) is not None
+    made.forget("k1")
+    assert made.check("k1", "anna", CHAT, later(62)) is None
+
+
+def test_of_several_limits_the_longest_wait_is_told() -> None:
+    """Who waits that long is not sent away again."""
+    made = limiter(requests_per_minute=1, tokens_per_day=1)
+    made.check("k1", "anna", CHAT, NOON)
+    made.charge("k1", Used(1, 0), NOON)
+    error = made.check("k1", "anna", CHAT, NOON)
+    assert error is not None
+    assert error.retry_after == DAY / 2
+
+
+def test_the_headers_tell_the_limits_by_the_minute() -> None:
+    """As OpenAI writes them; none for a key without."""
+    made = limiter(requests_per_minute=10, tokens_per_minute=600)
+    made.check("k1", "anna", CHAT, NOON)
+    made.charge("k1", Used(60, 0), NOON)
+    told = dict(headers_of(made.account("k1"), NOON.monotonic))
+    assert told == {
+        b"x-ratelimit-limit-requests": b"10",
+        b"x-ratelimit-remaining-requests": b"9",
+        b"x-ratelimit-reset-requests": b"1m1s",
+        b"x-ratelimit-limit-tokens": b"600",
+        b"x-ratelimit-remaining-tokens": b"540",
+        b"x-ratelimit-reset-tokens": b"6s",
+    }
+    assert headers_of(made.account("k2"), 0.0) == []
+    assert headers_of(limiter(tokens_per_day=1).account("k1"), 0.0) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0ms"),
+        (0.1204, "120ms"),
+        (7.66, "7.66s"),
+        (59.999, "60s"),
+        (360, "6m0s"),
+        (3723, "1h2m3s"),
+    ],
+)
+def test_durations_are_written_as_openai_does(seconds: float, text: str) -> None:
+    """Wrappers parse them."""
+    assert duration(seconds) == text
