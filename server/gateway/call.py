@@ -22,6 +22,7 @@ from server.gateway.cache.model import AnswerCache, Recording
 from server.gateway.intake.body import Upload
 from server.gateway.intake.request import Replaced, Taken, take, target
 from server.gateway.kept import Keeping
+from server.gateway.keys.token import PREFIX
 from server.gateway.model import (
     Ask,
     Gatekeeper,
@@ -40,7 +41,14 @@ from server.gateway.presence import Presence
 from server.gateway.relay import Answer, MakeTap, Witnesses, refused
 from server.gateway.usage.tap import Tap
 from server.gateway.waiting import Told
-from server.gateway.wire import NOTES, Header, header, queue_seconds, request_headers
+from server.gateway.wire import (
+    NOTES,
+    Header,
+    foreign_credentials,
+    header,
+    queue_seconds,
+    request_headers,
+)
 
 ATTEMPTS = 3
 _ELSEWHERE = frozenset({429, 502, 503, 504})
@@ -299,6 +307,8 @@ class Call:
         body = taken.body
         url = upstream.base_url + target(self._operation, scope)
         headers = request_headers(scope["headers"], self._passage.request_id)
+        if self._operation.prefix:
+            headers += foreign_credentials(scope["headers"], PREFIX.encode())
         name = grant.route.model if upstream.engine else upstream.name
         if isinstance(body, bytes):
             whole = taken.document(body, grant.route.params, grant.rewrite)

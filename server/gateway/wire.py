@@ -91,6 +91,14 @@ def request_headers(headers: Sequence[Header], request_id: str) -> list[Header]:
     return kept
 
 
+_CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key"})
+
+
+def foreign_credentials(headers: Iterable[Header], ours: bytes) -> list[Header]:
+    """Credentials for an upstream whose API is not ours; keys that hold `ours` stay here."""
+    return [(name, value) for name, value in headers if name in _CREDENTIALS and ours not in value]
+
+
 def response_headers(headers: Sequence[Header]) -> list[Header]:
     """What the client is told of the upstream's headers: nothing of the hop, nothing of CORS."""
     kept: list[Header] = []

@@ -50,6 +50,14 @@ def serving(name: str = "tiny", base_url: str = "http://127.0.0.1:1", **fields: 
     return Serving(name, names, base_url, T0, deployment(name), **fields)
 
 
+def service(name: str, kind: str, base_url: str, **fields: Any) -> Service:
+    """A service that listens at `base_url`."""
+    port = int(base_url.rsplit(":", 1)[1])
+    return Service.model_validate(
+        {"name": name, "kind": kind, "host": "spark-1", "port": port} | fields
+    )
+
+
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}]}
 
 

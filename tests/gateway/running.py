@@ -45,6 +45,9 @@ class Call:
     path: str
     headers: list[tuple[bytes, bytes]]
     raw: bytes
+    method: str = "POST"
+    query: bytes = b""
+    raw_path: bytes = b""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -70,7 +73,14 @@ class ScriptedEngine:
             message = await receive()
             raw += message.get("body", b"")
             more = message.get("more_body", False)
-        call = Call(scope["path"], list(scope["headers"]), raw)
+        call = Call(
+            scope["path"],
+            list(scope["headers"]),
+            raw,
+            scope["method"],
+            scope["query_string"],
+            scope["raw_path"],
+        )
         self.calls.append(call)
         self.came.put_nowait(call)
         watcher = asyncio.create_task(_watch(receive, call))

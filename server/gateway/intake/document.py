@@ -48,7 +48,7 @@ def parse(body: bytes) -> dict[str, Any]:
 def deeper_than(value: Any, limit: int) -> bool:
     """Level by level, so that a hostile body costs time in proportion to its size, not stack."""
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [
             item
             for thing in level

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
-from server.base.errors import InvalidRequest, SparkError
+from server.base.errors import InvalidRequest, NotFound, SparkError
 from server.gateway.intake.body import Upload, read_body
 from server.gateway.intake.document import changed, name_of, parse
 from server.gateway.intake.form import LeadingParts
@@ -126,8 +126,10 @@ async def _lead(parts: LeadingParts, upload: Upload) -> None:
 def named(operation: Operation, scope: Scope) -> str | None:
     """The name outside the body: in the path, else `?model=`, else `X-Model`."""
     if operation.named:
-        rest = _below(operation, scope)
-        return name_of(_unquoted(rest.split(b"/", 1)[0])) if rest.strip(b"/") else None
+        first = _below(operation, scope).split(b"/", 1)[0]
+        if not first:
+            raise NotFound(f"{operation.path}/ is followed by the name of a service or a model.")
+        return name_of(_unquoted(first))
     if operation.prefix:
         return None
     query = scope["query_string"]
