@@ -31,6 +31,7 @@ from server.config.paths import DataDir
 from server.config.store import SettingsStore
 from server.fleet import doctor
 from server.fleet.service import Fleet
+from server.gateway.admission.probe import Probing
 from server.gateway.admission.service import Admission
 from server.gateway.client.make import make_client
 from server.gateway.demand.service import Demand
@@ -94,6 +95,7 @@ class App:
     notices: NoticeBoard
     inflight: InFlight
     admission: Admission
+    probing: Probing
     demand: Demand
     keys: Keys
     gate: Gate
@@ -116,6 +118,7 @@ class App:
         await self.notices.start()
         await self.swaps.start()
         await self.demand.start()
+        await self.probing.start()
         await self.discovery.start()
         await self.load.start()
         self.tasks.add(asyncio.create_task(self._watch_files(), name="settings and catalog files"))
@@ -132,6 +135,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.load.close()
+        await self.probing.close()
         await self.demand.close()
         await self.swaps.close()
         await self.discovery.close()
@@ -371,6 +375,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         notices=notices,
         inflight=inflight,
         admission=admission,
+        probing=Probing(admission=admission, client=upstream, settings=settings, clock=clock),
         demand=demand,
         keys=keys,
         gate=gate,
