@@ -4,6 +4,7 @@ Owns what happens around the app: nothing of what it does.
 """
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -22,6 +23,14 @@ from server.config.load import ConfigError
 from server.config.paths import DataDir
 from server.gateway.client.tunnel import MESSAGE_BYTES
 from server.store.sweep import sweep
+
+_TOLD_BY_US = ('%s - "WebSocket', "ASGI callable returned without completing handshake")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """uvicorn writes the path of every WebSocket with its query, where a key may be, and takes one
+    that was refused with a status for a mistake. There is a line of ours for both."""
+    return not str(record.msg).startswith(_TOLD_BY_US)
 
 
 class _Server(uvicorn.Server):
@@ -97,6 +106,7 @@ async def _serve(app: App, host: str, port: int) -> int:
         h11_max_incomplete_event_size=None,
     )
     server = _Server(config, app)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     try:
         log.info("app.starting", address=host, port=port, public_key=app.public_key)
         await server.serve()

@@ -2,6 +2,7 @@
 
 import asyncio
 import http
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from server.base.errors import SparkError, Unavailable
+from server.daemon import _is_news
 from server.gateway.client.tunnel import Farewell, for_client, for_upstream, refuse, tunnel
 from server.gateway.inflight import InFlight
 from server.gateway.model import Outcome
@@ -395,3 +397,21 @@ def test_an_upstream_is_told_what_may_be_said(said: Farewell, told: Farewell) ->
 def test_a_client_is_told_what_may_be_said(code: int, told: int) -> None:
     """As for the upstream; and a lost one is a failure."""
     assert for_client(Farewell(code), "tiny").code == told
+
+
+async def test_what_the_server_itself_says_of_websockets_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It would write the query, where a key may be, and an error for each that is refused."""
+    with caplog.at_level(logging.INFO):
+        async with tunnelled(echo) as app, connect(app.url + "?api_key=secret") as client:
+            await client.close()
+        async with front("http://127.0.0.1:1/x") as app:
+            with pytest.raises(InvalidStatus):
+                await connect(app.url)
+    told = [record for record in caplog.records if record.name == "uvicorn.error"]
+    assert any("secret" in record.getMessage() for record in told)
+    assert any(record.levelno == logging.ERROR for record in told)
+    for record in filter(_is_news, told):
+        assert "secret" not in record.getMessage()
+        assert record.levelno < logging.ERROR
