@@ -22,6 +22,7 @@ from server.gateway.cache.model import AnswerCache, Recording
 from server.gateway.intake.body import Upload
 from server.gateway.intake.request import Replaced, Taken, take, target
 from server.gateway.kept import Keeping
+from server.gateway.keys.gate import resolved
 from server.gateway.keys.token import PREFIX
 from server.gateway.model import (
     Ask,
@@ -181,7 +182,7 @@ class Call:
             passage.bytes_in = len(taken.body)
         passage.asked = taken.name or ""
         passage.stream = taken.stream
-        route = crew.router.resolve(operation, taken.name)
+        route = resolved(crew.router, operation, taken.name, passage.caller)
         passage.model = route.model
         crew.gatekeeper.allow(passage.caller, operation, route)
         self._presence.listen()

@@ -13,6 +13,7 @@ from server.base.errors import ClientClosed, SparkError
 from server.gateway.call import Crew
 from server.gateway.client.tunnel import MESSAGE_BYTES, refuse
 from server.gateway.intake.request import named, target
+from server.gateway.keys.gate import resolved
 from server.gateway.model import Ask, Operation, Outcome, Passage, Route
 from server.gateway.presence import Presence
 from server.gateway.wire import NOTES, Header, request_headers
@@ -105,7 +106,7 @@ class SocketCall:
         crew, passage, operation = self._crew, self._passage, self._operation
         name = named(operation, self._scope)
         passage.asked = name or ""
-        route = crew.router.resolve(operation, name)
+        route = resolved(crew.router, operation, name, passage.caller)
         passage.model = route.model
         crew.gatekeeper.allow(passage.caller, operation, route)
         # Before anything else a server tells that a client wants to connect.

@@ -15,7 +15,7 @@ from server.gateway.keys.model import Key
 from server.gateway.keys.service import Keys
 from server.gateway.limits.headers import headers_of
 from server.gateway.limits.limiter import Limiter, Moment
-from server.gateway.model import ANYONE, Caller, Operation, Passage, Route
+from server.gateway.model import ANYONE, Caller, Operation, Passage, Route, Router
 from server.gateway.usage.model import Sums
 from server.gateway.wire import Header
 
@@ -157,6 +157,17 @@ class Gate:
             self._limiter.set(key.id, key.draft.limits)
         else:
             self._limiter.forget(key.id)
+
+
+def resolved(router: Router, operation: Operation, name: str | None, caller: Caller) -> Route:
+    """What `name` means. Who may use some models only is not told the names of the others, as the
+    router's own refusal would."""
+    try:
+        return router.resolve(operation, name)
+    except ModelNotFound:
+        if caller.models:
+            raise unknown(name or "") from None
+        raise
 
 
 def unknown(name: str) -> ModelNotFound:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from sqlalchemy import Insert, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from server.gateway.usage.model import FIELDS, Place, Sums
 from server.store.database import Database
@@ -41,8 +41,13 @@ class UsageLedger:
 
 def _addition(dialect: str) -> Insert:
     """Both databases that are supported write it alike; SQLAlchemy has one for each."""
-    insert = postgresql.insert(usage) if dialect == "postgresql" else sqlite.insert(usage)
-    return insert.on_conflict_do_update(
+    insert = sqlite.insert
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - slow to import, seldom needed
+
+        insert = postgresql.insert  # type: ignore[assignment]
+    statement = insert(usage)
+    return statement.on_conflict_do_update(
         index_elements=Place._fields,
-        set_={name: usage.c[name] + insert.excluded[name] for name in FIELDS},
+        set_={name: usage.c[name] + statement.excluded[name] for name in FIELDS},
     )
