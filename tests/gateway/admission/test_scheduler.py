@@ -120,6 +120,18 @@ def test_pools_that_share_an_upstream_share_its_cap_and_its_queue() -> None:
     assert scheduler.in_flight() == {"a": 1}
 
 
+def test_of_two_bounds_for_one_upstream_the_smaller_one_holds() -> None:
+    """Whichever pool said it, and whichever is named first."""
+    for bounds in ((1, None), (None, 1), (1, 3), (3, 1)):
+        one, other = (upstream(cap=cap) for cap in bounds)
+        scheduler = ready({"kind:asr": (one,), "service:a": (other,)})
+        pools = ("kind:asr", "service:a")
+        assert [let_in(ask(scheduler, number, pool=pool)) for number, pool in enumerate(pools)] == [
+            [0],
+            [],
+        ]
+
+
 def test_the_short_way_in_overtakes_nobody() -> None:
     """A breaker's time is over, nobody noticed yet, and somebody else asks by another name."""
     pools = {"kind:asr": (upstream(),), "service:a": (upstream(),)}
