@@ -278,9 +278,9 @@ class Call:
                     outcome = "answered"
         except SparkError as error:
             if self._ended is None and grant.lease.ended is None:
-                refusal = response is not None and 400 <= response.status < 500
-                outcome = "answered" if refusal else "failed"
-                if not last_try and self._may_go_elsewhere(error):
+                status = error.status if response is None else response.status
+                outcome = "answered" if response and 400 <= status < 500 else "failed"
+                if not last_try and self._may_go_elsewhere(status):
                     raise Failed(error) from None
             raise
         finally:
@@ -293,13 +293,14 @@ class Call:
         """Whether an error of the upstream is passed on as it is: where the API is not ours."""
         return self._operation.prefix and not self._answer.started and status != 503
 
-    def _may_go_elsewhere(self, error: SparkError) -> bool:
+    def _may_go_elsewhere(self, status: int) -> bool:
+        """A 500 is not tried again: the same input would break the next one as well."""
         body = self._taken.body
         replayable = isinstance(body, bytes) or not body.begun
         return (
             replayable
             and self._operation.repeatable
-            and error.status in _ELSEWHERE
+            and status in _ELSEWHERE
             and not self._answer.relayed
         )
 

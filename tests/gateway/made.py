@@ -1,5 +1,6 @@
 """Values and the gateway that the tests of this room are made of."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -25,8 +26,9 @@ from server.gateway.dispatch import Dispatcher
 from server.gateway.inflight import InFlight
 from server.gateway.listing import listing
 from server.gateway.metrics import GatewayMetrics
-from server.gateway.model import UpstreamClient
+from server.gateway.model import Gatekeeper, Observer, Passage, UpstreamClient
 from server.gateway.operations import SEGMENTS
+from server.gateway.relay import MakeTap, no_tap
 from server.gateway.router import GatewayRouter
 from server.gateway.service import Gateway
 from server.swap.events import Placement
@@ -82,6 +84,12 @@ class Running:
     services: tuple[Service, ...] = ()
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     activity: Activity = field(default_factory=lambda: Activity(time.monotonic))
+    gatekeeper: Gatekeeper | None = None
+    tap: MakeTap = no_tap
+    ended: list[Observer] = field(default_factory=list)
+    beginnings: "asyncio.Queue[Passage]" = field(default_factory=asyncio.Queue)
+    passages: "asyncio.Queue[Passage]" = field(default_factory=asyncio.Queue)
+    begun: int = 0
     session: aiohttp.ClientSession = field(init=False)
 
     def serve(self, base_url: str, **fields: Any) -> None:
@@ -125,6 +133,12 @@ class Running:
         )
         return GatewayRouter(demand=demand, admission=admission, settings=self.whole_settings)
 
+    async def began(self, count: int) -> None:
+        """Wait until so many requests have come and are let in or wait."""
+        while self.begun < count:
+            await self.beginnings.get()
+            self.begun += 1
+
     def post(self, path: str = "/v1/chat/completions", body: Any = None, **options: Any) -> Any:
         return self.session.post(self.url + path, json=CHAT if body is None else body, **options)
 
@@ -154,8 +168,15 @@ async def gateway(**options: Any) -> AsyncIterator[Running]:
             services=running.services,
             verdicts=running.verdicts,
         ),
-        began=[running.activity.began],
-        ended=[GatewayMetrics(running.registry), running.activity.ended],
+        began=[running.activity.began, running.beginnings.put_nowait],
+        gatekeeper=running.gatekeeper,
+        tap=running.tap,
+        ended=[
+            GatewayMetrics(running.registry),
+            running.activity.ended,
+            *running.ended,
+            running.passages.put_nowait,
+        ],
     )
     edge = Observed(
         Dispatcher(_nothing, dict.fromkeys(SEGMENTS, app)),
