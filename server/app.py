@@ -296,9 +296,9 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         layout=swaps.layout,
         known=lambda name: name in catalog.latest.models,
         inflight=inflight,
+        admission=admission,
         client=upstream,
         folders=(data.cache, data.tmp),
-        breakers=lambda: {one.name: one.state for one in admission.snapshot().upstreams},
         spent=lambda key, service, seconds: usage.add_gpu_seconds(
             key, service.split("@", 1)[0], day_of(clock.now()), seconds
         ),

@@ -6,7 +6,7 @@ Owns the order in which they hear of a passage and in which they start and end. 
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from server.base.lag import LoopLag
 from server.config.model import Settings
 from server.fleet.model import HostStatus, ServiceStatus
 from server.gateway.activity import Activity
+from server.gateway.admission.service import Admission
 from server.gateway.busy_meter import BusyMeter, Spent
 from server.gateway.cache.service import DiskCache
 from server.gateway.inflight import InFlight
@@ -74,20 +75,20 @@ def make_load(
     layout: Callable[[], Sequence[Serving]],
     known: Callable[[str], bool],
     inflight: InFlight,
+    admission: Admission,
     client: UpstreamClient,
     folders: tuple[Path, Path],
-    breakers: Callable[[], Mapping[str, str]] = dict,
     spent: Spent = lambda _key, _service, _seconds: None,
 ) -> Load:
     """`known` says whether a name is a model of the catalog. `folders`: the cache's, and where
-    uploads lie on their way. `breakers`, `spent`: see `GatewayMetrics` and `BusyMeter`."""
+    uploads lie on their way. `spent`: see `BusyMeter`."""
     activity = Activity(clock.monotonic)
     find = finder(settings, layout, lambda: {one.name: one.verdict for one in services()})
     metrics = GatewayMetrics(
         registry,
         known=lambda name: known(name) or any(name == one.name for one in settings().services),
         under_way=activity.under_way,
-        breakers=breakers,
+        breakers=lambda: {one.name: one.state for one in admission.snapshot().upstreams},
     )
     busy = BusyMeter(
         registry,
@@ -102,6 +103,7 @@ def make_load(
         ground=lambda name: GatewayGround(
             name,
             find=find,
+            door=admission,
             activity=activity,
             inflight=inflight,
             monotonic=clock.monotonic,

@@ -1,22 +1,35 @@
 """What a sweep sees of the gateway: where its upstream is, who else is there, a lease of its own.
 
-Owns the answer to "does anybody else need it", read from the passages under way. It errs towards
-yes: a request that waits counts when it could be for this upstream.
+Owns the answer to "does anybody else need it": whoever runs there, and whoever waits in a pool that
+it belongs to. While a service is measured nothing new is let in to it, so that its own requests and
+another's never add up to more than it stands; whoever comes is seen waiting, and the sweep ends.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from server.base.errors import NotFound, Unavailable
 from server.base.health import Health, Verdict
 from server.config.model import Settings
 from server.gateway import pools
 from server.gateway.activity import Activity
+from server.gateway.admission.model import PoolNow, Snapshot
 from server.gateway.inflight import InFlight, Lease
 from server.gateway.model import Passage, Upstream
 from server.swap.model import Serving
 
 Look = Callable[[str], Upstream]
+
+
+class Door(Protocol):
+    """What is needed of the admission."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def hold(self, pool: str) -> None: ...
+
+    def unhold(self, pool: str) -> None: ...
 
 
 def finder(
@@ -47,14 +60,15 @@ def finder(
 
 
 class GatewayGround:
-    """`monotonic` is the clock that passages carry, `since` when the sweep was asked for. A sweep's
-    own requests are no passages: they are in no statistics of callers."""
+    """`door` is the admission. `monotonic` is the clock that passages carry, `since` when the sweep
+    was asked for. A sweep's own requests are no passages: they are in no statistics of callers."""
 
     def __init__(
         self,
         name: str,
         *,
         find: Look,
+        door: Door,
         activity: Activity,
         inflight: InFlight,
         monotonic: Callable[[], float],
@@ -62,6 +76,7 @@ class GatewayGround:
     ) -> None:
         self._name = name
         self._find = find
+        self._door = door
         self._activity = activity
         self._inflight = inflight
         self._monotonic = monotonic
@@ -76,19 +91,33 @@ class GatewayGround:
             raise Unavailable(f"{self._name} is about to be replaced by another model.")
         return found
 
-    def _concerns(self, passage: Passage) -> bool:
-        upstream = self._upstream
-        if passage.upstream:
-            return passage.upstream == upstream.name
-        names = {upstream.name, self._name, *upstream.models}
-        return passage.kind == upstream.kind or not names.isdisjoint({passage.model, passage.asked})
+    def _runs_here(self, passage: Passage) -> bool:
+        return passage.upstream == self._upstream.name
+
+    def _pools(self) -> list[PoolNow]:
+        mine = self._upstream.name
+        return [pool for pool in self._door.snapshot().pools if mine in pool.upstreams]
 
     def others(self) -> int:
-        return _count(self._activity.under_way(), self._concerns)
+        waiting = sum(pool.waiting for pool in self._pools())
+        return waiting + _count(self._activity.under_way(), self._runs_here)
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Nothing new is let in meanwhile. Not of engines: theirs are held by the demand, and they
+        bound themselves."""
+        held = [] if self._upstream.engine else [p.pool for p in self._pools() if not p.held]
+        for pool in held:
+            self._door.hold(pool)
+        try:
+            yield
+        finally:
+            for pool in held:
+                self._door.unhold(pool)
 
     def idle_seconds(self) -> float:
         """Counted from the start of the sweep's own wait when nobody was seen before."""
-        last = self._activity.last(self._concerns)
+        last = self._activity.last(self._runs_here)
         return self._monotonic() - (self._since if last is None else last)
 
     def neighbours(self) -> int:
@@ -101,7 +130,9 @@ class GatewayGround:
     @contextmanager
     def lease(self, request_id: str) -> Iterator[Lease]:
         """Under the name that a drain of it waits for."""
-        with self._inflight.lease(self._upstream.name.split("@", 1)[0], request_id) as lease:
+        upstream = self._upstream
+        model = upstream.name.rpartition("@")[0] if upstream.engine else upstream.name
+        with self._inflight.lease(model, request_id, upstream=upstream.name) as lease:
             yield lease
 
 

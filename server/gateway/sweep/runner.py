@@ -52,6 +52,10 @@ class Ground(Protocol):
         """Requests of others that run on its host, beside it."""
         ...
 
+    def reserved(self) -> AbstractContextManager[None]:
+        """While it lasts nobody else is let in; who comes is one of the `others`."""
+        ...
+
     def lease(self, request_id: str) -> AbstractContextManager[Lease]: ...
 
 
@@ -97,7 +101,8 @@ class Runner:
         """To its end, whatever that is. Only a cancellation is raised, after it was noted."""
         try:
             await self._quiet()
-            await self._measure()
+            with self._ground.reserved():
+                await self._measure()
             self._conclude()
         except OthersNeedIt as error:
             self._end("aborted", error.message)

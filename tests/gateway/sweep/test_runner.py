@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,6 +91,7 @@ class Ground:
     come: int = 1_000_000
     busy: bool = False
     gone: bool = False
+    held: bool = False
 
     def upstream(self) -> Upstream:
         if self.gone:
@@ -106,7 +107,16 @@ class Ground:
     def neighbours(self) -> int:
         return 0
 
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
+
     def lease(self, request_id: str) -> AbstractContextManager[Lease]:
+        assert self.held
         return self.inflight.lease("kokoro", request_id)
 
 
@@ -192,6 +202,7 @@ async def test_it_makes_room_as_soon_as_others_come(desk: Desk) -> None:
     assert sweep.state == "aborted"
     assert sweep.message == "Stopped: somebody else needs kokoro (1 request)."
     assert sweep.knee is None
+    assert not desk.ground.held
     assert desk.service.running == 0
     assert desk.inflight.count() == 0
 
