@@ -23,6 +23,7 @@ from server.config.load import ConfigError
 from server.config.paths import DataDir
 from server.gateway.client.tunnel import MESSAGE_BYTES
 from server.store.sweep import sweep
+from server.web.edge import Edge
 
 _TOLD_BY_US = ('%s - "WebSocket', "ASGI callable returned without completing handshake")
 
@@ -91,7 +92,7 @@ async def _serve(app: App, host: str, port: int) -> int:
         host=host,
         port=port,
         loop="none",
-        http="httptools",
+        http=Edge,
         ws="websockets-sansio",
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,  # audio does not get smaller, and others only wait for it

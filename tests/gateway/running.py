@@ -11,13 +11,15 @@ import orjson
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.web.edge import Edge
+
 
 @asynccontextmanager
 async def serve(app: ASGIApp) -> AsyncIterator[str]:
     """`http://127.0.0.1:PORT` of `app`, run by uvicorn as the product runs it."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Edge,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -60,6 +60,10 @@ REFUSED = {
     "CR in the path": b"POST /v1/chat\rx HTTP/1.1\r\nhost: x\r\n\r\n" + HIDDEN,
     "a version from the future": b"POST /v1/chat/completions HTTP/9.9\r\n\r\n" + HIDDEN,
     "a length behind the chunks": TYPED + CHUNKED + b"\r\n0\r\n" + LENGTH + b"\r\n" + HIDDEN,
+    "an endless head": TYPED + b"x-a: " + b"b" * 400_000,
+    "endless headers": TYPED + b"x-a: b\r\n" * 100_000,
+    "an endless chunk extension": TYPED + CHUNKED + b"\r\n2;" + b"e" * 400_000,
+    "endless trailers": TYPED + CHUNKED + b"\r\n" + CHUNK + b"0\r\n" + b"x-a: b\r\n" * 100_000,
     "no version": b"POST /v1/chat/completions\r\nhost: x\r\n\r\n" + HIDDEN,
     "HTTP/2 without asking": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HIDDEN,
     "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00" + HIDDEN,
@@ -153,6 +157,7 @@ async def test_what_is_one_request_stays_one(upstream: Behind, wire: bytes) -> N
         b"content-length: %d" % len(body)
     ]
     assert not any(line.startswith((b"transfer-encoding:", b"connection:")) for line in lines)
+    assert not any(line.startswith(b"x-late:") for line in lines)
     (host,) = [line for line in lines if line.startswith(b"host:")]
     assert host.startswith(b"host: 127.0.0.1:")
     assert orjson.loads(body)["model"] == "tiny"

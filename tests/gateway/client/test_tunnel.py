@@ -24,6 +24,7 @@ from server.daemon import _is_news
 from server.gateway.client.tunnel import Farewell, for_client, for_upstream, refuse, tunnel
 from server.gateway.inflight import InFlight
 from server.gateway.model import Outcome
+from server.web.edge import Edge
 from tests.gateway.client.far import turns, until_gone
 from tests.gateway.running import raw_server
 
@@ -67,6 +68,7 @@ async def front(target: str, **options: object) -> AsyncIterator[Front]:
     config = uvicorn.Config(
         app,
         port=0,
+        http=Edge,
         ws="websockets-sansio",
         ws_max_size=app.max_message,
         ws_per_message_deflate=False,
