@@ -7,7 +7,6 @@ about what comes next.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,19 +16,17 @@ from server.base.clock import Clock
 from server.base.errors import SparkError
 from server.base.finding import Finding
 from server.base.health import Health, Verdict
-from server.base.units import size
 from server.config.model import Engine as EngineSettings
 from server.config.model import Settings
 from server.fleet.service import Fleet
 from server.launch.model import Engine, LaunchFailed, LaunchSpec, PlannedCommand
-from server.launch.observe import HostMemory
-from server.launch.place import share
 from server.launch.service import Engines
 from server.launch.signatures import diagnose, excerpt
 from server.ssh.model import Stream
+from server.swap.clearing import Clearing
 from server.swap.ground import EngineBrokeError, Listener, Proof
 from server.swap.load import Load
-from server.swap.look import Look, going, held_bytes
+from server.swap.look import Look
 from server.swap.model import Deployment, SwapError
 from server.swap.placing import Room
 from server.swap.preflight import Standing
@@ -38,40 +35,6 @@ from server.swap.resume import Facts
 
 HEALTH_TIMEOUT = httpx.Timeout(3.0)
 LOG_LINES = 400
-STEADY_SECONDS = 3.0
-MEMORY_SHARE = 0.9
-"""How much of an engine's resident memory must be back before the next one starts."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What must be back on a host after a stop: available bytes, and processes off the GPU."""
-
-    host: str
-    need: int
-    pids: tuple[int, ...]
-
-
-_Place = tuple[str, str, bool]
-
-
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """A host before a stop: the tags that stay, by their place, and what must come back."""
-
-    kept: Mapping[_Place, str] = field(default_factory=dict)
-    held: tuple[_Held, ...] = ()
-
-
-def _place(host: str, what: LaunchSpec | Engine) -> _Place:
-    """What a stop goes by: the host, the name, and whether it is no container."""
-    return host, what.container, what.launcher == "bare"
-
-
-def _distinct(specs: Sequence[LaunchSpec]) -> list[LaunchSpec]:
-    """One spec per set of things that a stop reaches: same hosts, same name, same way."""
-    found = {(s.container, s.launcher == "bare", s.nodes): s for s in specs}
-    return list(found.values())
 
 
 class LiveGround:
@@ -95,6 +58,7 @@ class LiveGround:
         self._drain = drain
         self._http = http
         self._clock = clock
+        self._clearing = Clearing(engines=engines, fleet=fleet, patience=self.patience)
 
     # ---- looking
 
@@ -184,95 +148,17 @@ class LiveGround:
         return await self._drain(seconds, models)
 
     async def retire(self, deployments: Sequence[Deployment], listener: Listener) -> None:
-        """Their places are theirs alone, so whatever of ours is there goes."""
-        for deployment in deployments:
-            await self._engines.stop(
-                deployment.spec, grace=self.patience().stop_seconds, on_step=listener.step
-            )
+        await self._clearing.retire(deployments, listener)
 
     async def stop_all(
         self, specs: Sequence[LaunchSpec], *, keep: Collection[str], listener: Listener
     ) -> None:
-        hosts = tuple(dict.fromkeys(node.host for spec in specs for node in spec.nodes))
-        reached = frozenset(_place(node.host, spec) for spec in specs for node in spec.nodes)
-        looks = await asyncio.gather(*(self._held(host, reached, keep) for host in hosts))
-        kept = {place: tag for look in looks for place, tag in look.kept.items()}
-        for spec in _distinct(specs):
-            await self._engines.stop(
-                spec,
-                grace=self.patience().stop_seconds,
-                keep_tag=next(
-                    (tag for n in spec.nodes if (tag := kept.get(_place(n.host, spec)))), None
-                ),
-                on_step=listener.step,
-            )
-        held = (one for look in looks for one in look.held)
-        await asyncio.gather(*(self._await_memory(one, listener) for one in held))
-
-    async def _held(
-        self, host: str, reached: Collection[_Place], keep: Collection[str]
-    ) -> "_Before":
-        """What the engines that are about to go hold there. An engine that the stop of the specs
-        does not reach (older settings named it otherwise) is stopped here. A host that does not say
-        is left to the stop itself, so that the other hosts are not spared by it."""
-        try:
-            seen, memory = await asyncio.gather(
-                self._engines.observe(host, self.patience()), self._memory(host)
-            )
-        except SparkError:
-            return _Before()
-        running = [engine for engine in seen if engine.running]
-        staying = [engine for engine in running if engine.tag in keep]
-        kept = {_place(host, engine): engine.tag for engine in staying}
-        doomed = [engine for engine in running if engine.tag not in keep]
-        if not doomed:
-            return _Before(kept)
-        mine = going(memory, self._fleet, host, doomed, staying)
-        held = held_bytes(mine)
-        for engine in doomed:
-            if _place(host, engine) not in reached:
-                await self._engines.stop(engine, grace=self.patience().stop_seconds)
-        if memory is None or memory.available is None or not held:
-            return _Before(kept)
-        gone = tuple(hold.pid for hold in mine)
-        need = memory.available + int(MEMORY_SHARE * held)
-        return _Before(kept, (_Held(host, need, gone),))
-
-    async def _memory(self, host: str) -> HostMemory | None:
-        """None when it is not told: nothing is known of memory, but much of the engines."""
-        try:
-            return await self._engines.memory(host)
-        except SparkError:
-            return None
-
-    async def _await_memory(self, held: "_Held", listener: Listener) -> None:
-        listener.step("wait for memory", held.host)
-        wait = self.patience().memory_wait_seconds
-        seen = await self._engines.await_memory(held.host, held.need, held.pids, wait)
-        if not seen.enough:
-            listener.note(
-                f"{held.host}: {size(seen.available)} of the expected {size(held.need)} are "
-                f"available {wait:.0f} s after the stop; going on"
-            )
+        await self._clearing.stop_all(specs, keep=keep, listener=listener)
 
     async def discard(
         self, spec: LaunchSpec, tag: str, *, keep: Collection[str], listener: Listener
     ) -> None:
-        """Everything of ours under the name goes, and a start still on its way is defeated: at this
-        point of a swap nothing of ours but the layout is meant to run on these hosts. Its memory is
-        waited for as well: the previous model is about to take it."""
-        await self.stop_all([spec], keep=keep, listener=listener)
-        await asyncio.gather(*(self._await_room(spec, node.host) for node in spec.nodes))
-
-    async def _await_room(self, spec: LaunchSpec, host: str) -> None:
-        """An engine that ended by itself held what nobody can name any more: wait for the share of
-        memory that such engines take, or until no more of it comes back."""
-        sample = self._fleet.latest(host)
-        total = sample.memory.total if sample else None
-        need = 1 << 50 if total is None else int(share(spec) * total)
-        wait = self.patience().memory_wait_seconds
-        with suppress(SparkError):  # the start that follows says what is wrong
-            await self._engines.await_memory(host, need, (), wait, steady=STEADY_SECONDS)
+        await self._clearing.discard(spec, keep=keep, listener=listener)
 
     async def remove(self, engine: Engine) -> None:
         await self._engines.stop(engine, grace=self.patience().stop_seconds)

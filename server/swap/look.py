@@ -42,15 +42,15 @@ def going(
     host: str,
     doomed: Sequence[Engine],
     staying: Sequence[Engine],
-) -> tuple[GpuHold, ...]:
-    """The GPU processes of engines that will be gone. A bare engine's are not told apart from any
-    other by their container: where one stays, only what a container names counts as going."""
-    if memory is None:
-        return ()
-    if any(engine.launcher == "bare" for engine in staying):
-        idents = [engine.ident for engine in doomed if engine.launcher != "bare"]
-        held = memory.holds or ()
-        return tuple(h for h in held if any(ident in h.cgroup for ident in idents))
+) -> tuple[GpuHold, ...] | None:
+    """The GPU processes of engines that will be gone. None when they cannot be told from those of
+    an engine that stays: a process is known by the container in its cgroup, which a bare engine
+    has not, and some hosts do not tell."""
+    if memory is None or memory.holds is None:
+        return None
+    for engine in staying:
+        if not any(engine.ident in hold.cgroup for hold in memory.holds):
+            return None
     others = other_containers(fleet, host, doomed)
     return memory.held_outside((*others, *(engine.ident for engine in staying)))
 
@@ -197,6 +197,5 @@ class Look:
         if memory.available is None or not doomed:
             return memory.available
         staying = [engine for engine in running if engine not in doomed]
-        return memory.available + held_bytes(
-            going(memory, self._fleet, facts.host, doomed, staying)
-        )
+        mine = going(memory, self._fleet, facts.host, doomed, staying)
+        return None if mine is None else memory.available + held_bytes(mine)
