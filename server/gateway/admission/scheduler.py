@@ -29,10 +29,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from server.base.errors import SparkError
-from server.base.health import Health
 from server.gateway.admission import breaker as breakers
 from server.gateway.admission.balance import Place, Seat, choose
-from server.gateway.admission.breaker import NEW, Position, Rules
+from server.gateway.admission.breaker import Position, Rules
 from server.gateway.admission.learned import Learned
 from server.gateway.admission.line import Line
 from server.gateway.admission.model import (
@@ -65,6 +64,7 @@ from server.gateway.admission.reasons import (
     queue_full,
     why,
 )
+from server.gateway.admission.seating import seat_all
 from server.gateway.model import Upstream, Waiting
 
 AGING_SECONDS = 30.0
@@ -203,47 +203,11 @@ class Scheduler:
 
     def _pools_changed(self, event: PoolsChanged, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        before = {
-            place.upstream.name: place.upstream
-            for pool in self.pools.values()
-            for place in pool.places
-        }
-        for seat in self.seats.values():
-            seat.pools = []
-        for name, upstreams in event.pools.items():
-            pool = self.pools.get(name) or self.pools.setdefault(name, Pool(name))
-            pool.known = True
-            pool.places = tuple(
-                Place(upstream, self._seat(upstream, name, before)) for upstream in upstreams
-            )
-        for pool in [pool for name, pool in self.pools.items() if name not in event.pools]:
-            pool.places, pool.known = (), False
+        for pool in seat_all(self.pools, self.seats, event.pools):
             if not loadable(pool.name):
                 effects += self._turn(pool, gone(pool.name))
             self._forget(pool)
-        for seat in [one for one in self.seats.values() if not one.pools]:
-            seat.breaker = NEW
-            if not seat.in_flight:
-                del self.seats[seat.name]
         return effects + self._dispatch(self._crowded(), now)
-
-    def _seat(self, upstream: Upstream, pool: str, before: Mapping[str, Upstream]) -> Seat:
-        """The seat of the name. Of two bounds for one upstream the smaller one holds. One that
-        comes back from a pause or an outage starts with a clean slate."""
-        seat = self.seats.get(upstream.name) or self.seats.setdefault(
-            upstream.name, Seat(upstream.name)
-        )
-        old = before.get(upstream.name)
-        if old is not None and (
-            (upstream.accepting and not old.accepting)
-            or (old.health.health is Health.DOWN and upstream.health.health is Health.UP)
-        ):
-            seat.breaker = NEW
-        caps = [upstream.cap, seat.cap] if seat.pools else [upstream.cap]
-        seat.cap = min((cap for cap in caps if cap is not None), default=None)
-        if pool not in seat.pools:
-            seat.pools.append(pool)
-        return seat
 
     def _held(self, event: Held, _now: float) -> list[Effect]:
         pool = self.pools.get(event.pool) or self.pools.setdefault(event.pool, Pool(event.pool))
