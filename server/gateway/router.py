@@ -52,13 +52,13 @@ class GatewayRouter:
         if model is None:
             return await self._admission.admit(ask, heard)
         demand = self._demand
-        policy = demand.policy(ask)
         if not demand.loaded(model):
+            policy = demand.policy(ask)
             demand.admissible(model, policy)
             grant = await self._bridged(model, ask, policy, heard)
             if grant is not None:
                 return grant
-        with demand.wants.waiting(model, ask, policy):
+        with demand.wants.want(model, ask):
             grant = await self._admission.admit(ask, heard)
         demand.granted(model)
         return grant
@@ -74,7 +74,7 @@ class GatewayRouter:
         route = bridge(name, ask, demand.known(), demand.pools)
         if route is None:
             return None
-        demand.mark(model, ask, policy)
+        demand.mark(model, ask)
         grant = await self._admission.admit(replace(ask, route=route), heard)
         served = model_of(route.pool)
         if served is not None:

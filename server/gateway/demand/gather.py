@@ -14,6 +14,7 @@ from server.config.model import Settings
 from server.gateway.demand.model import Facts, Loaded, Rules
 from server.gateway.demand.usage import Usage
 from server.gateway.demand.wants import Wants
+from server.gateway.model import SwapPolicy
 from server.swap.model import Serving
 
 
@@ -33,6 +34,13 @@ class Seen:
     wall: datetime
 
 
+def policy_of(model: str, catalog: Catalog, settings: Settings) -> SwapPolicy:
+    """What a request for it may do when its caller has no policy of its own."""
+    entry = catalog.models.get(model)
+    own = entry.swap if entry is not None else None
+    return own or ("auto" if settings.gateway.auto_swap else "never")
+
+
 def rules_of(seen: Seen) -> Rules:
     gateway = seen.settings.gateway
     default = seen.catalog.find(gateway.default_model) if gateway.default_model else None
@@ -45,12 +53,12 @@ def rules_of(seen: Seen) -> Rules:
 
 
 def gather(seen: Seen, wants: Wants, usage: Usage) -> Facts:
-    """`usage` takes note of what is in use on the way."""
     served = frozenset(one.model for one in seen.layout)
-    usage.look(served, seen.in_flight, seen.now)
     return Facts(
         wanted=tuple(
-            wants.wanted(model, seen.now) for model in wants.models(seen.now) if model not in served
+            wants.wanted(model, seen.now, policy_of(model, seen.catalog, seen.settings))
+            for model in wants.models(seen.now)
+            if model not in served
         ),
         layout=tuple(_loaded(one, seen, wants, usage) for one in seen.layout),
         swaps=seen.swaps,

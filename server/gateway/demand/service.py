@@ -17,7 +17,7 @@ from server.base.health import Verdict
 from server.base.logs import get_logger
 from server.catalog.model import Catalog
 from server.config.model import Settings
-from server.gateway.demand.gather import Seen, gather, rules_of, to_place
+from server.gateway.demand.gather import Seen, gather, policy_of, rules_of, to_place
 from server.gateway.demand.model import (
     Action,
     AskPeople,
@@ -44,6 +44,7 @@ from server.swap.events import Placement
 from server.swap.model import OnConflict, Serving, State, SwapRecord, Use
 
 TICK_SECONDS = 1.0
+ASK_AGAIN_SECONDS = 600.0
 PAUSE_SECONDS = 0.02
 """At least this long between two looks, however many requests come and go."""
 
@@ -102,7 +103,7 @@ class Demand:
         self._usage = Usage(clock.monotonic())
         self._pools: Pools = {}
         self._held: frozenset[str] = frozenset()
-        self._asked: frozenset[str] = frozenset()
+        self._asked: dict[str, float] = {}
         self._etas: dict[str, float] = {}
         self._under_way: dict[str, str | None] = {}
         self._wake = asyncio.Event()
@@ -172,16 +173,14 @@ class Demand:
     def loading(self, model: str) -> bool:
         return any(swap.model == model for swap in self.under_way())
 
-    def mark(self, model: str, ask: Ask, policy: SwapPolicy) -> None:
+    def mark(self, model: str, ask: Ask) -> None:
         """Another model answers this request; its own is wanted all the same."""
-        self.wants.mark(model, ask, policy, self._clock.monotonic())
+        self.wants.mark(model, ask, self._clock.monotonic())
         self._wake.set()
 
     def policy(self, ask: Ask) -> SwapPolicy:
         """The caller's own, else the model's, else the settings'."""
-        model = self._catalog().models.get(ask.route.model)
-        own = ask.caller.swap or (model.swap if model else None)
-        return own or ("auto" if self._settings().gateway.auto_swap else "never")
+        return ask.caller.swap or policy_of(ask.route.model, self._catalog(), self._settings())
 
     def admissible(self, model: str, policy: SwapPolicy) -> None:
         """Refuses at once who would wait in vain for a model that is not loaded."""
@@ -214,7 +213,7 @@ class Demand:
         self.refresh()
         await self._follow()
         facts, rules = await self._see()
-        self._asked &= {wanted.model for wanted in facts.wanted}
+        self._forget_asked({wanted.model for wanted in facts.wanted})
         for action in decide(facts, rules):
             await self._act(action)
         etas = {
@@ -229,15 +228,19 @@ class Demand:
 
     async def _see(self) -> tuple[Facts, Rules]:
         now, catalog = self._clock.monotonic(), self._catalog()
+        layout, in_flight = self._swaps.layout(), self._in_flight()
+        self._usage.look(frozenset(one.model for one in layout), in_flight, now)
+        for one in layout:
+            self.wants.unmark(one.model)
         seen = Seen(
             catalog=catalog,
             settings=self._settings(),
-            layout=self._swaps.layout(),
+            layout=layout,
             swaps=tuple(swap.model for swap in self.under_way()),
-            in_flight=self._in_flight(),
+            in_flight=in_flight,
             blocked={**self.setbacks.all(now), **self._missing(catalog, now)},
             held=self._held,
-            asked=self._asked,
+            asked=frozenset(self._asked),
             now=now,
             wall=self._clock.now(),
         )
@@ -258,17 +261,16 @@ class Demand:
         """What became of the swaps that were under way at the last look."""
         now = self._clock.monotonic()
         under_way = {swap.id: swap.model for swap in self.under_way()}
-        for swap_id in self._under_way.keys() - under_way.keys():
-            model = self._under_way[swap_id]
-            record = await self._swaps.get(swap_id)
-            if model is None or not record.state.final:
+        before, self._under_way = self._under_way, under_way
+        for swap_id in before.keys() - under_way.keys():
+            model = before[swap_id]
+            if model is None:
                 continue
+            record = await self._swaps.get(swap_id)
             if record.state is State.SERVING:
                 self.setbacks.loaded(model)
-                self.wants.unmark(model)
-            else:
+            elif record.state.final:
                 self.setbacks.failed(model, error_of(model, record), now)
-        self._under_way = under_way
 
     async def _act(self, action: Action) -> None:
         match action:
@@ -289,7 +291,7 @@ class Demand:
                 self.wants.unmark(model)
                 self._admission.refuse(model_pool(model), error)
             case AskPeople(model, count, caller):
-                self._asked |= {model}
+                self._asked[model] = self._clock.monotonic()
                 self._ask(model, count, caller)
 
     async def _swap(self, model: str, caller: str) -> None:
@@ -301,6 +303,11 @@ class Demand:
             self._wake.set()
             return
         self._under_way[record.id] = model
+
+    def _forget_asked(self, wanted: set[str]) -> None:
+        """People are told anew, but not once a minute by a program that gives up and retries."""
+        since = self._clock.monotonic() - ASK_AGAIN_SECONDS
+        self._asked = {m: at for m, at in self._asked.items() if m in wanted or at > since}
 
     def _ask(self, model: str, count: int, caller: str) -> None:
         requests = "A request waits" if count == 1 else f"{count} requests wait"

@@ -4,12 +4,12 @@ Owns the entries of requests on their way in and the marks of bridged ones, whic
 want their model all the same. Refuses to decide and to know the time: moments are arguments.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from server.gateway.demand.model import Wanted
-from server.gateway.model import Ask, SwapPolicy
+from server.gateway.model import Ask, Caller, SwapPolicy
 
 MARK_SECONDS = 300.0
 """A bridged request wants its model for this long after it was answered by another one."""
@@ -17,18 +17,27 @@ MARK_SECONDS = 300.0
 _PERMISSIVE: Sequence[SwapPolicy] = ("never", "ask", "auto")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Want:
-    model: str
-    since: float
-    policy: SwapPolicy
-    priority: int
-    caller: str
+    """One request that wants a model. Entered for as long as it waits: most leave at once."""
+
+    __slots__ = ("_place", "caller", "model", "since")
+
+    def __init__(self, model: str, since: float, caller: Caller, place: "Wants") -> None:
+        self.model = model
+        self.since = since
+        self.caller = caller
+        self._place = place
+
+    def __enter__(self) -> Self:
+        self._place.add(self)
+        return self
+
+    def __exit__(self, *_reason: object) -> None:
+        self._place.drop(self)
 
 
 @dataclass(slots=True)
 class _Mark:
-    since: float
     last: float
     want: Want
 
@@ -40,25 +49,28 @@ class Wants:
         self._waiting: dict[str, dict[Want, None]] = {}
         self._marks: dict[str, _Mark] = {}
 
-    @contextmanager
-    def waiting(self, model: str, ask: Ask, policy: SwapPolicy) -> Iterator[None]:
-        """The stretch in which the request waits. Most end at once: their model is loaded."""
-        want = Want(model, ask.arrived, policy, ask.caller.priority, ask.caller.name)
-        entries = self._waiting.setdefault(model, {})
-        entries[want] = None
-        try:
-            yield
-        finally:
-            del entries[want]
-            if not entries and self._waiting.get(model) is entries:
-                del self._waiting[model]
+    def want(self, model: str, ask: Ask) -> Want:
+        """A context: the stretch in which the request waits."""
+        return Want(model, ask.arrived, ask.caller, self)
 
-    def mark(self, model: str, ask: Ask, policy: SwapPolicy, now: float) -> None:
+    def add(self, want: Want) -> None:
+        waiting = self._waiting.get(want.model)
+        if waiting is None:
+            self._waiting[want.model] = {want: None}
+        else:
+            waiting[want] = None
+
+    def drop(self, want: Want) -> None:
+        waiting = self._waiting[want.model]
+        del waiting[want]
+        if not waiting:
+            del self._waiting[want.model]
+
+    def mark(self, model: str, ask: Ask, now: float) -> None:
         """A request for `model` was answered by a bridge."""
         known = self._marks.get(model)
         if known is None:
-            want = Want(model, now, policy, ask.caller.priority, ask.caller.name)
-            self._marks[model] = _Mark(now, now, want)
+            self._marks[model] = _Mark(now, Want(model, now, ask.caller, self))
         else:
             known.last = now
 
@@ -78,16 +90,17 @@ class Wants:
             del self._marks[model]
         return list(dict.fromkeys([*self._waiting, *self._marks]))
 
-    def wanted(self, model: str, now: float) -> Wanted:
-        entries = list(self._waiting.get(model, ()))
+    def wanted(self, model: str, now: float, otherwise: SwapPolicy) -> Wanted:
+        """`otherwise`: the policy of callers who have none of their own."""
+        wants = list(self._waiting.get(model, ()))
         if model in self._marks:
-            entries.append(self._marks[model].want)
-        first = min(entries, key=lambda want: want.since)
+            wants.append(self._marks[model].want)
+        first = min(wants, key=lambda want: want.since)
         return Wanted(
             model,
-            len(entries),
+            len(wants),
             max(0.0, now - first.since),
-            max((want.policy for want in entries), key=_PERMISSIVE.index),
-            max(want.priority for want in entries),
-            first.caller,
+            max((want.caller.swap or otherwise for want in wants), key=_PERMISSIVE.index),
+            max(want.caller.priority for want in wants),
+            first.caller.name,
         )

@@ -23,7 +23,8 @@ MODELS = catalog(model("tiny", variants={"high": {"top_k": 1}}), model("large"))
 
 
 def ask(name: str = "large", arrived: float = 0.0, **fields: object) -> Ask:
-    caller = Caller("key", priority=int(fields.pop("priority", 0)))  # type: ignore[call-overload]
+    named = {key: fields.pop(key) for key in ("priority", "swap") if key in fields}
+    caller = Caller("key", **named)  # type: ignore[arg-type]
     route = resolve(CHAT, name, Known(MODELS))
     return Ask(route, CHAT, caller, "id", arrived, 900.0, **fields)  # type: ignore[arg-type]
 
@@ -32,21 +33,21 @@ class TestWants:
     def test_the_longest_wait_and_the_most_permissive_policy_count(self) -> None:
         """And nothing is left when they are gone."""
         wants = Wants()
-        with wants.waiting("large", ask(arrived=5.0), "never"):
-            with wants.waiting("large", ask(arrived=7.0, priority=3), "ask"):
-                found = wants.wanted("large", 10.0)
+        with wants.want("large", ask(arrived=5.0, swap="never")):
+            with wants.want("large", ask(arrived=7.0, priority=3)):
+                found = wants.wanted("large", 10.0, "ask")
                 assert (found.count, found.seconds) == (2, 5.0)
                 assert (found.policy, found.priority) == ("ask", 3)
-            assert wants.wanted("large", 10.0).policy == "never"
+            assert wants.wanted("large", 10.0, "auto").policy == "never"
         assert wants.models(10.0) == []
         assert not wants.any()
 
     def test_a_bridged_request_wants_its_model_for_a_while(self) -> None:
         """It does not wait, but the swap that it caused must come."""
         wants = Wants()
-        wants.mark("large", ask(), "auto", 10.0)
-        wants.mark("large", ask(), "auto", 40.0)
-        assert wants.wanted("large", 50.0).seconds == 40.0
+        wants.mark("large", ask(), 10.0)
+        wants.mark("large", ask(), 40.0)
+        assert wants.wanted("large", 50.0, "auto").seconds == 40.0
         assert wants.models(40.0 + MARK_SECONDS) == ["large"]
         assert wants.models(41.0 + MARK_SECONDS) == []
 
