@@ -22,6 +22,7 @@ from server.config.store import SettingsStore
 from server.fleet.model import HostStatus, Sample, ServiceStatus
 from server.gateway.keys.ledger import KeyLedger
 from server.gateway.keys.service import Keys
+from server.gateway.sweep.model import Sweep, Wish
 from server.gateway.usage.ledger import UsageLedger
 from server.gateway.usage.service import Usage
 from server.launch.model import PlannedCommand
@@ -173,6 +174,41 @@ class FakeLogs:
 
 
 @dataclass
+class FakeSweeps:
+    """Sweeps as they were put there; the first one is running."""
+
+    known: list[Sweep] = field(default_factory=list)
+    wishes: list[Wish] = field(default_factory=list)
+
+    async def start(self, wish: Wish, *, requested_by: str) -> Sweep:
+        self.wishes.append(wish)
+        sweep = Sweep(
+            f"sweep-{len(self.known)}", wish.target, "tts", wish.target, "one sentence",
+            wish.most or 8, wish.seconds, wish.repeats, requested_by, T0,
+        )  # fmt: skip
+        self.known.insert(0, sweep)
+        return sweep
+
+    async def cancel(self, sweep_id: str) -> Sweep:
+        sweep = await self.get(sweep_id)
+        if sweep.over:
+            raise Conflict(f"The sweep {sweep_id} is over: {sweep.state}.")
+        return sweep.with_(state="cancelled")
+
+    async def get(self, sweep_id: str) -> Sweep:
+        found = next((one for one in self.known if one.id == sweep_id), None)
+        if found is None:
+            raise NotFound(f"There is no sweep {sweep_id!r}.")
+        return found
+
+    async def history(self, limit: int = 20) -> Sequence[Sweep]:
+        return self.known[:limit]
+
+    def current(self) -> Sweep | None:
+        return next((one for one in self.known if not one.over), None)
+
+
+@dataclass
 class Web:
     """The API of one test: its parts, and clients that reach it without or with a socket."""
 
@@ -238,6 +274,7 @@ async def web(
         allowed_hosts=lambda: allowed,
         started=T0,
         heartbeat_seconds=heartbeat_seconds,
+        sweeps=FakeSweeps(),
     )
     api = create_api(parts, **options)
     edge = create_edge(parts, api, {"v1": _gateway}, log=get_logger("web"))

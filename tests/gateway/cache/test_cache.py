@@ -368,7 +368,7 @@ async def test_an_upload_comes_back_as_it_was_and_leaves_no_file(house: House) -
     "values", [{"temperature": "0.4"}, {"stream": "true"}, {"temperature": "hot"}]
 )
 async def test_what_may_differ_the_next_time_is_not_kept(
-    house: House, values: dict[str, str]
+    house: House, values: dict[str, Any]
 ) -> None:
     """Chance and streams; a temperature of 0 is none."""
     for said, keeps in ((values, False), ({"temperature": "0.0", "stream": "false"}, True)):
