@@ -4,6 +4,7 @@ Owns what happens around the app: nothing of what it does.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -87,6 +88,10 @@ async def _serve(app: App, host: str, port: int) -> int:
     except SparkError:
         await app.close()
         raise
+    # What was made until here lives as long as the process. Looking through all of it again and
+    # again would stop every stream for 60 ms each time.
+    gc.collect()
+    gc.freeze()
     config = uvicorn.Config(
         app.edge,
         host=host,

@@ -1,8 +1,8 @@
 """uvicorn's HTTP/1.1 connection, with the bounds that it lacks.
 
 Owns how much a client may send without getting anywhere (64 KiB of head, chunk extensions or
-trailers), and that trailers are not taken for headers: they come behind the checks. Refuses to
-parse: that is llhttp's, strict.
+trailers), that trailers are not taken for headers: they come behind the checks, and that an answer
+goes out in one piece (`Joined`). Refuses to parse: that is llhttp's, strict.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from server.web.joined import Joined
 
 OVERHEAD_BYTES = 64 * 1024
 
@@ -27,6 +29,9 @@ class Edge(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._overhead = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(Joined(transport, self.loop))
 
     def data_received(self, data: bytes) -> None:
         self._overhead += len(data)
