@@ -41,7 +41,7 @@ def swap(
     no_wait: bool,
     cancel_on_interrupt: bool,
 ) -> int:
-    """Load MODEL in place of the one being served.
+    """Load MODEL beside what is served, or in its place.
 
     Draws stage, percent and the time left until MODEL has answered. Ctrl-C stops the drawing and
     leaves the swap running.
