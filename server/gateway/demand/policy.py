@@ -145,12 +145,14 @@ def _holds(chosen: Wanted | None, facts: Facts) -> Iterator[Action]:
 
 
 def no_place(model: str, layout: Iterable[Loaded]) -> Unavailable:
-    pinned = ", ".join(each.model for each in layout if each.pinned) or "other models"
+    names = [each.model for each in layout if each.pinned]
+    pinned = ", ".join(names) or "other models"
     return Unavailable(
         f"{model} cannot be loaded: there is no place for it beside {pinned}, which may not be "
         "unloaded for a request (pinned).",
         param="model",
-        advice=f"Load it by hand with `spark-control swap {model}`, or take `pinned` off.",
+        advice=f"Unload with `spark-control unload {names[0] if names else 'MODEL'}`, or take "
+        "`pinned` off in the catalog.",
         retry_after=_AGAIN_SECONDS,
     )
 

@@ -91,7 +91,7 @@ class TestTable:
         (refused,) = decide(look, RULES)
         assert isinstance(refused, Refuse)
         assert "beside a" in refused.error.message
-        assert "spark-control swap b" in (refused.error.advice or "")
+        assert "spark-control unload a" in (refused.error.advice or "")
 
     def test_ask_tells_people_once_and_never_starts(self) -> None:
         """Until one of those who wait may start it."""
