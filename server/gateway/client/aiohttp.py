@@ -7,13 +7,11 @@ inside an upstream.
 
 import asyncio
 import io
-import socket
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
 from types import SimpleNamespace
 
 import aiohttp
-from aiohttp.connector import AddrInfoType
 from yarl import URL
 
 from server.base.errors import SparkError
@@ -30,10 +28,6 @@ _KEEP_ALIVE_SECONDS = 4.0
 _WHOLE_BYTES = 1 << 20
 _HEAD_BYTES = 64 * 1024
 _HEADERS = 256
-
-
-def new_socket(address: AddrInfoType) -> socket.socket:
-    return open_socket(address[0], address[1], address[2])
 
 
 async def _note_reuse(
@@ -127,12 +121,12 @@ class AiohttpUpstream:
             aiohttp.TCPConnector(
                 limit=0,
                 keepalive_timeout=_KEEP_ALIVE_SECONDS,
-                socket_factory=new_socket,
+                socket_factory=open_socket,
                 ssl=self._tls,
             )
             if pooled
             else aiohttp.TCPConnector(
-                limit=0, force_close=True, socket_factory=new_socket, ssl=self._tls
+                limit=0, force_close=True, socket_factory=open_socket, ssl=self._tls
             )
         )
         return aiohttp.ClientSession(

@@ -23,7 +23,6 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from server.gateway.client.answer import Answer
 from server.gateway.client.failure import broke, malformed, too_slow
 from server.gateway.client.request import measured
-from server.gateway.client.sockets import watch
 from server.gateway.model import UpstreamRequest
 from server.gateway.wire import Header
 
@@ -87,9 +86,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            watch(sock)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

@@ -13,6 +13,7 @@ from server.gateway.client.answer import Answer
 from server.gateway.client.connection import Connection
 from server.gateway.client.failure import no_address, unreachable
 from server.gateway.client.request import Origin, address, head_of, origin_of
+from server.gateway.client.sockets import connected
 from server.gateway.model import UpstreamRequest
 
 # vLLM's server closes an idle connection after 5 s; giving ours up first avoids most stale ones.
@@ -120,10 +121,10 @@ class PooledUpstream:
             self._tls = ssl.create_default_context()
         try:
             async with asyncio.timeout(self._connect_seconds):
+                sock = await connected(origin.host, origin.port, loop)
                 _transport, connection = await loop.create_connection(
                     lambda: Connection(key, self, loop),
-                    origin.host,
-                    origin.port,
+                    sock=sock,
                     ssl=self._tls if origin.tls else None,
                     server_hostname=origin.host if origin.tls else None,
                 )

@@ -1,11 +1,17 @@
-"""Sockets that notice a lost host: without this a stream from it would hang for hours."""
+"""Sockets that notice a lost host (without this a stream from it would hang for hours), and the way
+to a name that has several addresses.
+"""
 
+import asyncio
 import socket
 from typing import Protocol
+
+from aiohappyeyeballs import AddrInfoType, start_connection
 
 _IDLE_SECONDS = 15
 _EVERY_SECONDS = 5
 _TRIES = 3
+_NEXT_ADDRESS_SECONDS = 0.25
 _UNACKNOWLEDGED_MILLISECONDS = 30_000
 
 
@@ -24,8 +30,20 @@ def watch(sock: _Settable) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MILLISECONDS)
 
 
-def open_socket(family: int, kind: int, protocol: int) -> socket.socket:
-    made = socket.socket(family, kind, protocol)
+def open_socket(address: AddrInfoType) -> socket.socket:
+    made = socket.socket(address[0], address[1], address[2])
     made.setblocking(False)
     watch(made)
     return made
+
+
+async def connected(host: str, port: int, loop: asyncio.AbstractEventLoop) -> socket.socket:
+    """A socket to the first address of `host` that answers. The next address is tried while the
+    one before is still silent: a name often has an IPv6 address on which nobody listens."""
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return await start_connection(
+        found,
+        happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
+        loop=loop,
+        socket_factory=open_socket,
+    )

@@ -22,9 +22,10 @@ from starlette.types import Receive, Scope, Send
 from yarl import URL
 
 from server.base.errors import SparkError, UpstreamError
-from server.gateway.client.aiohttp import AUTO_HEADERS, new_socket, translate
+from server.gateway.client.aiohttp import AUTO_HEADERS, translate
 from server.gateway.client.failure import broke, too_slow
 from server.gateway.client.request import check_headers
+from server.gateway.client.sockets import open_socket
 from server.gateway.keys.token import without_key
 from server.gateway.model import Outcome
 from server.gateway.reply import from_upstream, seconds
@@ -152,7 +153,7 @@ class Tunnel:
         check_headers(headers)
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0, force_close=True, socket_factory=new_socket, ssl=tls or True
+                limit=0, force_close=True, socket_factory=open_socket, ssl=tls or True
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=AUTO_HEADERS,

@@ -1,9 +1,10 @@
 """Where an upstream may be: names, IPv6, TLS; and what is no address."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from server.base.errors import Unavailable, UpstreamError
 from server.gateway.client.request import Origin, origin_of, split
+from server.gateway.client.sockets import connected
 from server.gateway.model import UpstreamClient
 from tests.gateway.client.far import MAKERS, OK, Far, ask, far, fetch
 
@@ -151,3 +153,38 @@ def test_an_address_with_a_password_is_refused() -> None:
     """It would end up in a Host header or in an error text."""
     with pytest.raises(ValueError, match="not an HTTP address"):
         origin_of("http://user:secret@spark")
+
+
+class Names:
+    """The loop of the test, whose names have the addresses that a test says."""
+
+    def __init__(self, *addresses: tuple[str, int]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._addresses = addresses
+
+    async def getaddrinfo(self, *_asked: object, **_more: object) -> list[object]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, address) for address in self._addresses]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loop, name)
+
+
+async def test_an_address_that_is_silent_does_not_keep_the_next_one_waiting() -> None:
+    """Names often have an address that leads nowhere: the one that answers first is taken."""
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.socket())
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(silent.getsockname())
+        listens = stack.enter_context(socket.socket())
+        listens.bind(("127.0.0.1", 0))
+        listens.listen()
+        names = Names(silent.getsockname(), listens.getsockname())
+        async with asyncio.timeout(10):
+            found = await connected("spark", 80, names)  # type: ignore[arg-type]
+        assert found.getpeername() == listens.getsockname()
+        found.close()
