@@ -149,6 +149,9 @@ class Call:
             await self._presence.pause()
             self._answer.extra += self._crew.gatekeeper.headers_for(passage.caller)
             await self._answer.fail(error, passage.request_id)
+        except Exception:
+            passage.error, passage.status = "internal", passage.status or 500
+            raise
         finally:
             self._task = None
             await self._presence.pause()

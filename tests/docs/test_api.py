@@ -56,8 +56,9 @@ def routes() -> Iterator[tuple[str, str]]:
             said = (route.endpoint.__doc__ or "…").strip().splitlines()[0]
             for method in sorted(route.methods):
                 yield f"{method} {route.path}", said
-    for path in OPERATIONS:
-        yield f"POST {path}", "Relayed to the engine."
+    for path, operation in OPERATIONS.items():
+        method = "WEBSOCKET" if operation.socket else (*operation.methods, "ANY")[0]
+        yield f"{method} {path}", "Relayed to the engine."
     for listed in GATEWAY:
         yield listed, "Models."
 
@@ -102,7 +103,7 @@ def test_every_route_has_its_row() -> None:
 def test_no_row_names_a_route_that_is_gone() -> None:
     """What the page promises exists."""
     real = {route for route, _ in routes()}
-    named = {row for row in rows() if re.match(r"(GET|POST|PUT|PATCH|DELETE) /", row)}
+    named = {row for row in rows() if re.match(r"(GET|POST|PUT|PATCH|DELETE|ANY|WEBSOCKET) /", row)}
     assert named <= real, f"remove from docs/api.md: {sorted(named - real)}"
 
 
