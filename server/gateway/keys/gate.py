@@ -81,7 +81,11 @@ class Gate:
 
     def sees(self, caller: Caller, names: Iterable[str]) -> bool:
         """Whether something of these names may be listed to `caller`."""
-        return not caller.models or bool(self._allowed(caller) & {*map(self._canonical, names)})
+        allowed = caller.models
+        if not allowed or not allowed.isdisjoint(names := tuple(names)):
+            return True
+        # Not word for word: an alias on either side means its model.
+        return not {*map(self._canonical, allowed)}.isdisjoint(map(self._canonical, names))
 
     def headers_for(self, caller: Caller) -> list[Header]:
         """`x-ratelimit-*` for an answer to `caller`; none for one without limits."""
@@ -106,13 +110,8 @@ class Gate:
     # -- inside
 
     def _may_use(self, caller: Caller, route: Route) -> bool:
-        names = {route.model, route.pool.partition(":")[2]}
-        if route.asked is not None:
-            names.add(route.asked)
-        return self.sees(caller, names)
-
-    def _allowed(self, caller: Caller) -> set[str]:
-        return {self._canonical(name) for name in caller.models}
+        asked = () if route.asked is None else (route.asked,)
+        return self.sees(caller, (route.model, route.pool.partition(":")[2], *asked))
 
     def _refused(self, text: str, why: str, address: str) -> InvalidApiKey | RateLimited:
         wait = self._guesses.failed(address, self._clock.monotonic())
