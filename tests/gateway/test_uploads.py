@@ -1,6 +1,7 @@
 """Uploads: passed on while they come, bounded, ended when anybody leaves."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.gateway.made import Running, gateway, service
-from tests.gateway.running import ScriptedEngine, begin, part, serve, whole
+from tests.gateway.running import Call, ScriptedEngine, begin, part, raw_server, serve, whole
 
 HEAD = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper\r\n'
 FILE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
@@ -207,3 +208,80 @@ async def test_what_is_no_form_is_refused_before_anybody_is_asked(
         async with running.session.post(running.url + PATH, data=body, headers=headers) as got:
             assert got.status == status
     assert not engine.calls
+
+
+async def test_an_upstream_that_dies_in_the_middle_of_an_upload_is_told() -> None:
+    """502 at once, though the caller has not sent everything; its place is free."""
+    died = asyncio.Event()
+
+    async def talk(
+        reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, _number: int
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(1000)
+        died.set()
+
+    async def speech() -> AsyncIterator[bytes]:
+        yield HEAD + FILE + b"x" * 10_000
+        await died.wait()
+        for _ in range(100):
+            yield b"x" * 10_000
+
+    async with raw_server(talk) as url, gateway() as running:
+        running.services = (service("ears", "asr", url),)
+        async with running.session.post(running.url + PATH, data=speech(), headers=FORM) as got:
+            assert got.status == 502
+            assert (await got.json())["error"]["source"] == "ears"
+        await running.passages.get()
+        assert running.inflight.count() == 0
+
+
+async def test_half_a_body_asks_nobody() -> None:
+    """A caller that leaves while it still talks is only in the log."""
+    engine = ScriptedEngine(whole({}))
+    async with serve(engine) as url, gateway() as running:
+        running.serve(url)
+        _, writer = await asyncio.open_connection("127.0.0.1", int(running.url[17:]))
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
+            b'content-length: 100\r\n\r\n{"model":'
+        )
+        await running.began(1)
+        writer.close()
+        passage = await running.passages.get()
+        assert (passage.status, passage.error) == (499, "client_closed")
+    assert not engine.calls
+
+
+async def test_memory_does_not_grow_with_an_upload() -> None:
+    """128 MiB go through in pieces, also to an upstream that is slower than the caller."""
+
+    async def slowly(_scope: Scope, receive: Receive, send: Send) -> None:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            more = message.get("more_body", False)
+            size += len(message.get("body", b""))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        await whole({"size": size})(Call("", [], b""), send)
+
+    piece = b"x" * 65_536
+
+    async def speech() -> AsyncIterator[bytes]:
+        yield HEAD + FILE
+        for _ in range(2048):
+            yield piece
+        yield END
+
+    async with serve(slowly) as url, gateway(max_upload_mb=256) as running:
+        running.services = (service("ears", "asr", url),)
+        tracemalloc.start()
+        try:
+            async with running.session.post(running.url + PATH, data=speech(), headers=FORM) as got:
+                size = (await got.json())["size"]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert size == 2048 * len(piece) + len(HEAD + FILE + END)
+    assert peak < 16 << 20
