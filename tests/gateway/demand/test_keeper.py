@@ -1,7 +1,7 @@
 """Models that nobody asks for: unloaded by `ttl`, replaced by the default."""
 
 from server.base.errors import SparkError
-from server.gateway.demand.model import Facts, Loaded, ReturnToDefault, Rules, Unload
+from server.gateway.demand.model import Facts, Loaded, ReturnToDefault, Rules, Unload, Wanted
 from server.gateway.demand.policy import decide
 from tests.gateway.demand.world import Request, World
 
@@ -49,6 +49,13 @@ class TestDefault:
         assert decided(used("home")) == ()
         assert decided(used(), evicts={"home": None}) == ()
         assert decided(used(), blocked={"home": SparkError("no")}) == ()
+
+    def test_who_waits_goes_before_the_default(self) -> None:
+        """Even when its own place is not free yet and that of the default is."""
+        layout = (used(), used("x", in_flight=1, seconds=10.0))
+        evicts = {"home": frozenset({"a"}), "b": frozenset({"a", "x"})}
+        assert decided(*layout, evicts=evicts, wanted=(Wanted("b", 1, 1.0),)) == ()
+        assert decided(*layout, evicts=evicts) == self.HOME
 
     def test_what_stays_beside_the_default_may_be_in_use(self) -> None:
         """Only what would go for it has to be unused."""

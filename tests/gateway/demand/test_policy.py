@@ -68,6 +68,13 @@ class TestTable:
         busy = one(in_flight=5, seconds=1.0)
         assert decide(Facts((self.B,), (busy,), evicts={"b": frozenset()}), RULES) == (self.START,)
 
+    def test_nobody_is_held_for_a_model_that_comes_in_beside_who_goes(self) -> None:
+        """The old one answers until the new one has; only its turn is kept."""
+        look = facts(Wanted("b", 1, 60.0), one(in_flight=1), overlap=frozenset({"b"}))
+        assert decide(look, RULES) == (self.START,)
+        early = facts(self.B, one(in_flight=1), overlap=frozenset({"b"}))
+        assert decide(early, RULES) == ()
+
     @pytest.mark.parametrize("swaps", [("b",), ("a", "b"), ("a",), (None,)])
     def test_one_swap_at_a_time(self, swaps: tuple[str | None, ...]) -> None:
         """A swap to it, or to another, is waited for; what is held stays held."""
