@@ -4,7 +4,7 @@ A request is counted when it is let in. Tokens and audio are charged when an ans
 so the answer that goes over a limit is still given, and what follows waits until that is made up.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from server.base.errors import RateLimited
 from server.gateway.limits.model import Limits
@@ -12,8 +12,7 @@ from server.gateway.limits.window import Bucket, Day, Window
 from server.gateway.model import Operation, Used
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """`monotonic` for minutes, `wall` (seconds since the epoch) for days."""
 
     monotonic: float

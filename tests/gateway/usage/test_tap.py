@@ -262,6 +262,39 @@ def test_odd_figures_count_as_none(usage: Any) -> None:
     assert fed(tap(), [event({"usage": usage})]).used() == Used()
 
 
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                (
+                    "usage response message duration seconds prompt_tokens completion_tokens "
+                    "total_tokens input_tokens prompt_tokens_details input_tokens_details "
+                    "cached_tokens cache_read_input_tokens"
+                ).split()
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(body=JSON_VALUES, raw=st.binary(max_size=40), audio=st.booleans())
+def test_nothing_that_is_fed_raises(body: Any, raw: bytes, audio: bool) -> None:
+    """An answer must not fail because it could not be counted; figures are never below zero."""
+    path = "/v1/audio/transcriptions" if audio else "/v1/chat/completions"
+    document = orjson.dumps({"usage": body, "duration": body})
+    for kind in (SSE, JSON):
+        for chunks in ([document], [raw, document], [b"data: ", document, b"\n\n", raw]):
+            used = fed(tap(path, kind), chunks).used()
+            figures = (used.prompt_tokens, used.completion_tokens, used.audio_seconds)
+            assert all(figure is None or figure >= 0 for figure in figures)
+
+
 def test_only_a_total_is_the_prompt() -> None:
     """Embeddings and reranking have no completion."""
     made = tap("/v1/rerank", JSON)
