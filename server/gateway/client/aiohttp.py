@@ -147,27 +147,36 @@ class AiohttpUpstream:
 
     async def open(self, request: UpstreamRequest) -> _Response:
         """Send, and return when the head of the answer is here. See `UpstreamClient`."""
+        body = request.body
+        if not isinstance(body, bytes):
+            # It cannot be sent twice, so it must not meet a stale connection.
+            upload = _Upload(body, request.length)
+            return await self._anew(request, upload, retried=False)
         if self._pooled is None:
             self._pooled = self._session(pooled=True)
-        body = request.body
-        upload = None if isinstance(body, bytes) else _Upload(body, request.length)
         context: dict[str, bool] = {}
         try:
-            inner = await self._send(self._pooled, request, upload, context)
+            inner = await self._send(self._pooled, request, None, context)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if upload is not None or not _stale(error, reused="reused" in context):
-                raise translate(error, request.name, upload) from None
+            if not _stale(error, reused="reused" in context):
+                raise translate(error, request.name, None) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise translate(error, request.name, upload) from None
+            raise translate(error, request.name, None) from None
         else:
-            return _answer(inner, request.name, upload, retried=False)
+            return _answer(inner, request.name, None, retried=False)
+        return await self._anew(request, None, retried=True)
+
+    async def _anew(
+        self, request: UpstreamRequest, upload: _Upload | None, *, retried: bool
+    ) -> _Response:
+        """On a connection of its own."""
         if self._fresh is None:
             self._fresh = self._session(pooled=False)
         try:
-            inner = await self._send(self._fresh, request, None, {})
+            inner = await self._send(self._fresh, request, upload, {})
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise translate(error, request.name, None) from None
-        return _answer(inner, request.name, None, retried=True)
+            raise translate(error, request.name, upload) from None
+        return _answer(inner, request.name, upload, retried=retried)
 
     async def _send(
         self,

@@ -49,14 +49,15 @@ class PooledUpstream:
             origin = self._learn(key, request.name)
         head = head_of(request, origin, target)
         loop = asyncio.get_running_loop()
-        connection = self._take(key, loop.time())
+        # A body that cannot be sent twice must not meet a stale connection: it gets a fresh one.
+        connection = self._take(key, loop.time()) if isinstance(request.body, bytes) else None
         reused = connection is not None
         if connection is not None:
             try:
                 return await _exchange(connection, request, head, loop, retried=False)
             except UpstreamError:
                 # Only a connection that had idled can be stale; one that wrote back was alive.
-                if not connection.stale or not isinstance(request.body, bytes):
+                if not connection.stale:
                     raise
         connection = await self._connect(key, origin, request.name, loop)
         return await _exchange(connection, request, head, loop, retried=reused)
