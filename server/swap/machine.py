@@ -384,13 +384,23 @@ def _next_comeback(
 
 
 def _proof_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
-    """An untouched previous engine that is mute is started again; a restored one failed."""
+    """An untouched previous engine that is mute is started again; a restored one failed. Whom this
+    swap was never to move is left alone, however mute: others may be waiting for it to answer."""
     tag = rollback_tag(record.id, record.restored)
+    if not record.evicted and (record.mode == "beside" or record.fixed):
+        return _bystander_mute(record, event, now)
     if record.engine is not None and record.engine.tag != tag:
         mute = record_back(record).spec.model
         record, effects = _restore(record, now, result="failed")
         return record, (Serve(drop=(mute,)), *effects)
     return _rollback_broke(record, event, now)
+
+
+def _bystander_mute(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
+    first = record.error or event.error
+    text = f"{first.message} {record_back(record).spec.model} runs, but: {event.error.message}"
+    error = replace(first, message=text)
+    return enter(record.with_(error=error), Node.FAILED, now, result="failed"), (Serve(),)
 
 
 def _rollback_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:

@@ -8,7 +8,9 @@ import pytest
 from server.base.errors import InvalidValue
 from server.catalog.model import Model, ModelFiles, Source
 from server.config.model import Engine, Host, Settings
-from server.launch.plan import build_spec
+from server.launch.model import Node
+from server.launch.place import moved, name_of, share
+from server.launch.plan import build_spec, groups
 
 
 def settings(**engine: Any) -> Settings:
@@ -129,3 +131,40 @@ def test_the_fingerprint_is_of_what_runs_not_of_names_for_people() -> None:
     }
     assert first not in others
     assert len(others) == 5
+
+
+def hosts_of(*wanted: tuple[Node, ...]) -> list[list[str]]:
+    return [[node.host for node in group] for group in wanted]
+
+
+def test_a_model_may_go_to_any_host_that_is_meant_for_it() -> None:
+    """The entry before the default host before the label; the first is where it goes today."""
+    assert hosts_of(*groups(model(), settings())) == [["spark-1"], ["spark-2"]]
+    assert hosts_of(*groups(model(), settings(default_host="spark-2"))) == [["spark-2"]]
+    named = groups(model(hosts=("voice", "spark-1")), settings(default_host="spark-2"))
+    assert hosts_of(*named) == [["voice"], ["spark-1"]]
+    assert hosts_of(*groups(model(nodes=2), settings(**CLUSTER))) == [["spark-1", "spark-2"]]
+    bare = Settings(hosts=settings().hosts[2:])
+    assert hosts_of(*groups(model(), bare)) == [["voice"]]
+
+
+def test_a_spec_in_another_place_is_the_same_run() -> None:
+    """Port and name are of the place; the fingerprint is of what runs."""
+    made = build_spec(model(knobs={"max_model_len": 4096}), settings())
+    there = moved(made, (Node("spark-2", "192.0.2.12"),), name_of(made.container, 2), 8002)
+    assert (there.head.host, there.port, there.base_url) == (
+        "spark-2",
+        8002,
+        "http://192.0.2.12:8002",
+    )
+    assert there.container == "spark-control-engine-2"
+    assert there.argv[6] == "8002"
+    assert there.argv[:6] + there.argv[7:] == made.argv[:6] + made.argv[7:]
+    assert there.fingerprint == made.fingerprint
+    assert moved(there, made.nodes, name_of(made.container, 0), 8000) == made
+
+
+def test_the_share_of_memory_is_what_the_engine_is_told() -> None:
+    told = build_spec(model(knobs={"gpu_memory_utilization": 0.4}), settings())
+    assert share(told) == 0.4
+    assert share(build_spec(model(), settings())) == 0.9

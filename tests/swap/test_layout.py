@@ -1,6 +1,7 @@
 """Several models at once: placed beside, moved by overlap, evicted, kept through crashes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from server.base.units import GIB
 from server.catalog.model import Model
 from server.config.model import Settings
 from server.launch.model import LaunchSpec
+from server.store.tables import facts
 from server.swap.model import Serving, State, SwapError, Use
 from server.swap.placing import Room
 from tests.swap.made import spec
@@ -259,3 +261,14 @@ async def test_the_eta_is_learned_and_told_from_memory(house: House) -> None:
     await house.swap("one")
     await house.until(lambda: house.service.eta_seconds("one") is not None)
     assert house.service.eta_seconds("nope") is None
+
+
+async def test_what_was_saved_before_there_was_a_layout_is_read(house: House) -> None:
+    """The fact was one deployment, or null."""
+    await house.swap("one")
+    ledger = house.service._ledger
+    (only,) = await ledger.served()
+    for value, expected in ((json.dumps(only.to_dict()), (only,)), ("null", ())):
+        async with ledger._database.begin() as connection:
+            await connection.execute(facts.update().values(value=value))
+        assert await ledger.served() == expected

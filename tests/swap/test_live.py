@@ -12,7 +12,7 @@ from server.config.model import Settings
 from server.launch.model import Engine, LaunchSpec, Progress
 from server.launch.observe import GpuHold, HostMemory, MemoryWait
 from server.swap.live import LiveGround
-from tests.swap.made import engine, spec
+from tests.swap.made import deployment, engine, spec
 
 
 class Unheard:
@@ -29,6 +29,9 @@ class Launch:
         self.there = there
         self.stopped: list[str] = []
         self.memory_fails: SparkError | None = None
+        self.holds = (GpuHold(7, 1 << 30, ""),)
+        self.kept: list[str | None] = []
+        self.awaited: list[tuple[int, tuple[int, ...], float]] = []
 
     async def observe(self, host: str, settings: object) -> tuple[Engine, ...]:
         return self.there
@@ -36,14 +39,18 @@ class Launch:
     async def memory(self, host: str) -> HostMemory:
         if self.memory_fails is not None:
             raise self.memory_fails
-        return HostMemory(1 << 30, (GpuHold(7, 1 << 30, ""),))
+        return HostMemory(1 << 30, self.holds)
 
     async def await_memory(
-        self, host: str, need: int, pids: Sequence[int], wait: float, **_: object
+        self, host: str, need: int, pids: Sequence[int], wait: float, *, steady: float = 0.0
     ) -> MemoryWait:
+        self.awaited.append((need, tuple(pids), steady))
         return MemoryWait(True, need, ())
 
-    async def stop(self, what: LaunchSpec | Engine, **_: object) -> None:
+    async def stop(
+        self, what: LaunchSpec | Engine, *, keep_tag: str | None = None, **_: object
+    ) -> None:
+        self.kept.append(keep_tag)
         kind = "spec" if isinstance(what, LaunchSpec) else "engine"
         self.stopped.append(f"{kind} {what.launcher} {what.container}")
 
@@ -99,3 +106,40 @@ async def test_a_context_length_that_cannot_be_read_is_not_known(content: bytes)
     """The engine answered: that it tells no length ends no swap."""
     told = await ground(Launch(), httpx.Response(200, content=content))._max_model_len(spec())
     assert told is None
+
+
+def beside(tag: str, slot: int) -> Engine:
+    name = f"spark-control-engine-{slot}"
+    return Engine(**engine(tag).to_dict() | {"container": name})
+
+
+async def test_a_neighbour_is_spared_and_its_memory_is_not_waited_for() -> None:
+    """Only the processes of those that go must be off the GPU."""
+    old, neighbour = engine("swap-1"), beside("swap-2", 1)
+    launch = Launch(old, neighbour)
+    launch.holds = (GpuHold(7, 4 << 30, f"/docker/{old.ident}"), GpuHold(8, 9 << 30, "id-swap-2"))
+    await ground(launch).stop_all([spec()], keep={"swap-2"}, listener=Unheard())
+    assert launch.stopped == ["spec docker spark-control-engine"]
+    assert launch.awaited == [((1 << 30) + int(0.9 * (4 << 30)), (7,), 0.0)]
+
+
+async def test_an_engine_that_stays_in_the_place_of_a_spec_is_named_to_the_stop() -> None:
+    """The rollback's own engine, found again after a crash, is adopted and not stopped."""
+    launch = Launch(engine("swap-1-rb"))
+    await ground(launch).stop_all([spec()], keep={"swap-1-rb"}, listener=Unheard())
+    assert launch.kept == ["swap-1-rb"]
+    assert launch.awaited == []
+
+
+async def test_processes_that_cannot_be_told_apart_are_not_waited_for() -> None:
+    """A host whose cgroups name no container: the neighbour's process would never go."""
+    launch = Launch(engine("swap-1"), beside("swap-2", 1))
+    launch.holds = (GpuHold(7, 4 << 30, "/"), GpuHold(8, 9 << 30, "/"))
+    await ground(launch).stop_all([spec()], keep={"swap-2"}, listener=Unheard())
+    assert all(pids == () for _, pids, _ in launch.awaited)
+
+
+async def test_retiring_stops_what_is_named_and_nothing_else() -> None:
+    launch = Launch(engine("swap-0", "old"), beside("swap-1", 1))
+    await ground(launch).retire([deployment()], Unheard())
+    assert launch.stopped == ["spec docker spark-control-engine"]

@@ -449,6 +449,17 @@ def test_beside_touches_nobody_and_a_failure_proves_what_was_shown() -> None:
     assert (made.state, made.previous_model) == (State.ROLLED_BACK, "old")
 
 
+def test_a_neighbour_that_is_mute_is_not_restarted_for_a_swap_that_was_to_move_nobody() -> None:
+    """It may have its hands full. What was proven is said, and no more than that."""
+    made = overlapping(Node.RB_WARMING).with_(
+        mode="beside", evicted=(), engine=deployment().engine, error=ERROR
+    )
+    made, effects = advance(made, Broke(SwapError("no_answer", "it gave no token")), at(1))
+    assert (made.state, effects) == (State.FAILED, (Serve(),))
+    assert made.error is not None
+    assert "old runs, but: it gave no token" in made.error.message
+
+
 TWO_OLD = (deployment("old", "swap-0"), deployment("older", "swap-00"))
 
 

@@ -126,3 +126,14 @@ def test_nodes_with_different_drivers_are_warned_about() -> None:
 def test_findings_of_the_launcher_are_kept() -> None:
     missing = Finding("image_missing", Severity.ERROR, "no image", "pull it", "spark-1")
     assert codes(GOOD, launch=(missing,))["image_missing"] is Severity.ERROR
+
+
+def test_a_place_beside_others_has_its_own_port() -> None:
+    """What stays does not give its port away, and is nothing to warn of; a left-over is."""
+    stays = Standing(frozenset({"swap-0"}), sweep=False)
+    neighbour = replace(GOOD, engines=(engine("swap-0", "old"), engine("swap-9", "stray")))
+    assert codes(neighbour, standing=stays)["other_engine"] is Severity.WARNING
+    taken = replace(neighbour, port_owner="vllm (pid 7)")
+    assert codes(taken, standing=stays)["port_taken"] is Severity.ERROR
+    alone = replace(GOOD, engines=(engine("swap-0", "old"),))
+    assert "other_engine" not in codes(alone, standing=stays)

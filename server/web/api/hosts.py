@@ -9,11 +9,13 @@ from server.base.clock import iso
 from server.base.errors import Conflict, NotFound, Unavailable
 from server.base.finding import Severity
 from server.config.model import CONTAINER, Host
+from server.swap.model import State
 from server.web.api.views import host_view, target
 from server.web.container_logs import MAX_LINES
 from server.web.parts import Parts
 from server.web.reply import API, PartsOf, reply
 
+COMING = frozenset({State.STARTING, State.LOADING, State.WARMING})
 Name = Annotated[str, Path(max_length=63)]
 Lines = Annotated[int, Query(ge=1, le=MAX_LINES)]
 ContainerName = Annotated[str | None, Query(pattern=f"^(?:{CONTAINER.pattern})$")]
@@ -145,9 +147,19 @@ async def logs(
     settings = parts.settings.current
     if container is None and settings.engine.launcher == "bare":
         return reply({"host": name, "container": None, "lines": _engine_lines(parts, lines)})
-    wanted = container or settings.engine.container
+    wanted = container or _engine_on(parts, name) or settings.engine.container
     found = await parts.logs.tail(name, wanted, lines)
     return reply({"host": name, "container": wanted, "lines": list(found)})
+
+
+def _engine_on(parts: Parts, host: str) -> str | None:
+    """The container of the engine that is coming there, else of the newest that serves there."""
+    current = parts.swaps.current()
+    specs = [serving.deployment.spec for serving in parts.swaps.layout()]
+    if current is not None and current.target is not None and current.state in COMING:
+        specs.append(current.target)
+    here = (s.container for s in reversed(specs) if host in {node.host for node in s.nodes})
+    return next(here, None)
 
 
 def _engine_lines(parts: Parts, lines: int) -> list[str]:

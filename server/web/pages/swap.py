@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from server.base.units import duration
 from server.swap.model import Serving, State, StepRecord, SwapError, SwapRecord
+from server.swap.node import RELIEF
 from server.web.pages.moment import Moment, moment
 
 Tone = Literal["good", "busy", "bad", "warn", "idle"]
@@ -218,7 +219,8 @@ def _running(record: SwapRecord, now: datetime) -> Running:
         cancelling=not ended and record.cancelled_by is not None,
         cancellable=not ended
         and record.cancelled_by is None
-        and record.state is not State.ROLLING_BACK,
+        and record.state is not State.ROLLING_BACK
+        and record.node not in RELIEF,
         asked_by=record.requested_by,
         cancelled_by=record.cancelled_by or "",
         began=moment(record.started_at or record.created_at, now),
