@@ -57,6 +57,8 @@ class Sweeps:
         made = await asyncio.to_thread(payload, upstream, wish)
         ground = self._ground(wish.target)
         ground.upstream()
+        if self._task is not None and self._runner is not None and self._runner.sweep.over:
+            await asyncio.wait({self._task})  # the last one is over and only being kept
         if self._runner is not None:
             raise Conflict(
                 f"A sweep of {self._runner.sweep.target} is running: one at a time.",
