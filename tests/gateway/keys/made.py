@@ -20,10 +20,11 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 class HandClock:
-    """Time goes on when the test says so; who sleeps, sleeps for good."""
+    """Time goes on when the test says so; who sleeps, sleeps until `wake` is set."""
 
     def __init__(self) -> None:
         self.at = NOON
+        self.wake = asyncio.Event()
 
     def now(self) -> datetime:
         return self.at
@@ -32,7 +33,8 @@ class HandClock:
         return self.at.timestamp()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.Event().wait()
+        await self.wake.wait()
+        self.wake.clear()
 
     def pass_(self, **time: float) -> None:
         self.at += timedelta(**time)

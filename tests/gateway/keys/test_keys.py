@@ -1,12 +1,16 @@
 """Keys are kept as digests, survive a restart, and are refused the moment they are revoked."""
 
-from datetime import timedelta
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from server.base.errors import Conflict, NotFound, Unavailable
+from server.gateway.keys.ledger import KeyLedger
 from server.gateway.keys.model import Draft, Key
+from server.gateway.keys.service import Keys
 from server.gateway.limits.model import Limits
 from tests.gateway.keys.made import NOON, HandClock, house
 
@@ -111,6 +115,27 @@ async def test_the_last_use_is_seen_at_once_and_written_back_later(tmp_path: Pat
     async with house(tmp_path) as again:
         key = again.keys.get("laptop")
         assert (key.last_used_at, key.draft.priority) == (at, 1)
+
+
+async def test_the_last_use_is_written_back_while_the_app_runs(tmp_path: Path) -> None:
+    """A crash loses a minute of it at most."""
+    written = asyncio.Event()
+
+    class Told(KeyLedger):
+        async def used(self, moments: Mapping[str, datetime]) -> None:
+            await super().used(moments)
+            written.set()
+
+    async with house(tmp_path) as one:
+        keys = Keys(Told(one.database), one.clock)
+        await keys.start()
+        minted = await keys.create(Draft("laptop"))
+        keys.used(minted.key)
+        one.clock.wake.set()
+        await written.wait()
+        [saved] = await KeyLedger(one.database).every()
+        assert saved.last_used_at == NOON
+        await keys.close()
 
 
 async def test_a_disk_that_fails_changes_nothing_in_memory(tmp_path: Path) -> None:

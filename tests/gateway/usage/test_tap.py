@@ -268,11 +268,21 @@ JSON_VALUES = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                (
-                    "usage response message duration seconds prompt_tokens completion_tokens "
-                    "total_tokens input_tokens prompt_tokens_details input_tokens_details "
-                    "cached_tokens cache_read_input_tokens"
-                ).split()
+                [
+                    "usage",
+                    "response",
+                    "message",
+                    "duration",
+                    "seconds",
+                    "prompt_tokens",
+                    "completion_tokens",
+                    "total_tokens",
+                    "input_tokens",
+                    "prompt_tokens_details",
+                    "input_tokens_details",
+                    "cached_tokens",
+                    "cache_read_input_tokens",
+                ]
             ),
             inner,
             max_size=4,

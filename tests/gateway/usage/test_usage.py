@@ -1,6 +1,7 @@
 """What was used is summed up, saved off the hot path, and not lost by a full disk or a restart."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -108,6 +109,28 @@ async def test_a_full_disk_loses_nothing(caplog: pytest.LogCaptureFixture) -> No
     told = [line.message for line in caplog.records if line.name == "server.usage"]
     assert told[:1] == ["usage is kept in memory until it can be saved"]
     assert len(told) == 1
+
+
+async def test_sums_are_saved_while_the_app_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to ask for it."""
+    monkeypatch.setattr(service, "FLUSH_SECONDS", 0.01)
+    saved: asyncio.Queue[Mapping[Place, Sums]] = asyncio.Queue()
+
+    class Told(UsageLedger):
+        async def add(self, rows: Mapping[Place, Sums]) -> None:
+            await super().add(rows)
+            saved.put_nowait(rows)
+
+    async with house(tmp_path) as one:
+        usage = Usage(Told(one.database), one.clock)
+        await usage.start()
+        for _ in range(2):
+            usage(passage())
+            assert (await saved.get())[Place(TODAY, "k1", "qwen", CHAT)].requests == 1
+        await usage.close()
+        assert saved.empty()
 
 
 async def test_a_save_that_is_cut_off_is_done_again(tmp_path: Path) -> None:
