@@ -87,6 +87,7 @@ def snapshot(parts: Parts) -> dict[str, Any]:
     """The first message of the event stream: how everything is now."""
     settings = parts.settings.current
     current = parts.swaps.current()
+    sweep = None if parts.sweeps is None else parts.sweeps.current()
     return {
         "at": iso(parts.clock.now()),
         "hosts": [host_view(parts, host) for host in settings.hosts],
@@ -96,5 +97,5 @@ def snapshot(parts: Parts) -> dict[str, Any]:
         "layout": layout_view(parts),
         "swap": None if current is None else current.to_dict(),
         "queue": [record.to_dict() for record in parts.swaps.queue()],
-        "jobs": [],
+        "jobs": [] if sweep is None else [{"job": "sweep"} | sweep.to_dict()],
     }
