@@ -156,6 +156,9 @@ class Call:
             self._task = None
             await self._presence.pause()
             self._account()
+            # What points back here would keep the bodies until the next collection of garbage.
+            passage.stop = None
+            self._presence.forget()
 
     def _account(self) -> None:
         passage, notes = self._passage, self._notes

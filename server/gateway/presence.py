@@ -18,6 +18,10 @@ LISTEN_AFTER = 0.05
 _GONE = frozenset({"http.disconnect", "websocket.disconnect"})
 
 
+def _nobody(_error: SparkError) -> None:
+    pass
+
+
 class Presence:
     """`listen` and `pause` may alternate; `upload` is read ahead while nobody takes from it."""
 
@@ -34,6 +38,10 @@ class Presence:
         if self._timer is None and self._task is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(LISTEN_AFTER, self._begin)
+
+    def forget(self) -> None:
+        """Nobody is told any more: the call is over."""
+        self._left = _nobody
 
     def _begin(self) -> None:
         self._timer = None
