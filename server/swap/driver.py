@@ -49,8 +49,9 @@ from server.swap.events import (
 )
 from server.swap.ground import EngineBrokeError, Ground, Listener
 from server.swap.ledger import Ledger
-from server.swap.machine import advance, back, stage_of
+from server.swap.machine import advance
 from server.swap.model import SwapError, SwapRecord
+from server.swap.moving import back, stage_of
 from server.swap.node import ROLLBACK, Node
 from server.swap.preflight import Standing
 from server.swap.showing import Showing

@@ -34,13 +34,12 @@ table has no row for is stale and changes nothing. (6) From RELIEVING on the new
 is too late to cancel, and an old engine that will not go is told, not a failure.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from server.base.finding import Severity
-from server.launch.model import LaunchSpec
 from server.swap.events import (
     Admit,
     Admitted,
@@ -70,78 +69,23 @@ from server.swap.events import (
     Tell,
     Watch,
 )
-from server.swap.model import Deployment, StepRecord, SwapError, SwapRecord
-from server.swap.node import (
-    FINAL_NODES,
-    RELIEF,
-    ROLLBACK,
-    STAGE_OF,
-    STATE_OF,
-    UNTOUCHED,
-    Node,
-    rollback_tag,
+from server.swap.goback import (
+    cleaned,
+    cleaning_broke,
+    discard_broke,
+    discarded,
+    proof_broke,
+    refused,
+    restore,
+    restored,
+    restored_answered,
+    restored_healthy,
+    rollback_broke,
 )
+from server.swap.model import Deployment, StepRecord, SwapError, SwapRecord
+from server.swap.moving import Handler, Outcome, back, enter, record_target
+from server.swap.node import FINAL_NODES, UNTOUCHED, Node, rollback_tag
 from server.swap.preflight import OUTSIDE
-
-Outcome = tuple[SwapRecord, tuple[Effect, ...]]
-Handler = Callable[[SwapRecord, Any, datetime], Outcome]
-
-
-# ---- how a record moves ------------------------------------------------------------------------
-
-
-def _close_steps(record: SwapRecord, result: str, now: datetime) -> tuple[StepRecord, ...]:
-    return tuple(
-        replace(step, state=result, seconds=max(0.0, (now - step.began_at).total_seconds()))
-        if step.state == "running"
-        else step
-        for step in record.steps
-    )
-
-
-def back(record: SwapRecord) -> Deployment | None:
-    """What the rollback is proving or restoring now."""
-    return record.comebacks[record.restored] if record.restored < len(record.comebacks) else None
-
-
-def _host(record: SwapRecord, node: Node) -> str | None:
-    if node in ROLLBACK and node is not Node.RB_STOPPING:
-        old = back(record)
-    elif node in {Node.STOPPING, Node.DRAINING, *RELIEF} and record.evicted:
-        old = record.evicted[0]
-    else:
-        old = None
-    if old is not None:
-        return old.spec.head.host
-    return record.target.head.host if record.target else None
-
-
-def enter(record: SwapRecord, node: Node, now: datetime, *, result: str = "done") -> SwapRecord:
-    """Close the running steps with `result`, open the step of `node`, show its state and stage."""
-    steps = _close_steps(record, result, now)
-    final = node in FINAL_NODES
-    if not final:
-        steps = (*steps, StepRecord(node.value, _host(record, node), "running", now))
-    old = Node(record.node)
-    restarting = (node in ROLLBACK and old not in ROLLBACK) or old is Node.CONFIRMING
-    done = node in {Node.SERVING, Node.UNLOADED}
-    entered = record.with_(
-        node=node.value,
-        state=STATE_OF[node],
-        steps=steps,
-        percent=100.0 if done else 0.0 if restarting else record.percent,
-        eta_seconds=None if final or restarting else record.eta_seconds,
-        finished_at=now if final else None,
-    )
-    return entered.with_(stage=stage_of(entered))
-
-
-def stage_of(record: SwapRecord) -> str:
-    """What the node of `record` does, for people, when nothing more exact is known."""
-    node = Node(record.node)
-    if node is Node.STOPPING and not record.evicted:
-        return "making sure that nothing else runs"
-    return STAGE_OF[node]
 
 
 def _admitted(record: SwapRecord, event: Admitted, now: datetime) -> Outcome:
@@ -171,7 +115,7 @@ def _checked(record: SwapRecord, event: Checked, now: datetime) -> Outcome:
         errors = [f for f in errors if f["code"] == OUTSIDE]
     if errors:
         first = errors[0]
-        return _refused(
+        return refused(
             record,
             SwapError(
                 code=str(first["code"]),
@@ -186,38 +130,8 @@ def _checked(record: SwapRecord, event: Checked, now: datetime) -> Outcome:
     return enter(record, Node.STARTING, now), (Start(record_target(record), record.id),)
 
 
-def _refused(record: SwapRecord, error: SwapError, now: datetime) -> Outcome:
-    """Nothing was touched. With something served, prove that it still answers before saying so."""
-    record = record.with_(error=error, touched=False)
-    if not record.comebacks:
-        return enter(record, Node.FAILED, now, result="failed"), (Serve(),)
-    return _prove_untouched(record, now)
-
-
-def _prove_untouched(record: SwapRecord, now: datetime) -> Outcome:
-    first = record.comebacks[0]
-    record = record.with_(engine=first.engine, restored=0)
-    record = enter(record, Node.RB_WARMING, now, result="failed")
-    return record, (Admit(record.evicted_models), Prove(first.spec, first.engine))
-
-
-def record_back(record: SwapRecord) -> Deployment:
-    """What the rollback of a record that has something to go back to is at."""
-    found = back(record)
-    if found is None:
-        raise ValueError(f"swap {record.id} has nothing to go back to")
-    return found
-
-
-def record_target(record: SwapRecord) -> LaunchSpec:
-    """The target of a record that is known to have one (not an unload)."""
-    if record.target is None:
-        raise ValueError(f"swap {record.id} is an unload")
-    return record.target
-
-
 def _preflight_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
-    return _refused(record, event.error, now)
+    return refused(record, event.error, now)
 
 
 def _confirming_broke(record: SwapRecord, _event: Broke, now: datetime) -> Outcome:
@@ -305,127 +219,7 @@ def _cancel_touched(record: SwapRecord, event: CancelAsked, now: datetime) -> Ou
         return record, (Discard(record_target(record), record.id),)
     if not record.evicted:
         return enter(record, Node.CANCELLED, now, result="cancelled"), (Serve(),)
-    return _restore(record, now, result="cancelled")
-
-
-def _restore(record: SwapRecord, now: datetime, *, result: str = "done") -> Outcome:
-    record = enter(record.with_(engine=None), Node.RB_STARTING, now, result=result)
-    return record, (Restore(record_back(record), rollback_tag(record.id, record.restored)),)
-
-
-def _discarded(record: SwapRecord, _event: Discarded, now: datetime) -> Outcome:
-    record = record.with_(engine=None)
-    if not record.comebacks:
-        node = Node.FAILED if record.error else Node.CANCELLED
-        return enter(record, node, now), (Serve(),)
-    return _restore(record, now) if record.touched else _prove_untouched(record, now)
-
-
-def _discard_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
-    """The failed engine is still there: another one in its place would break invariant 2. What was
-    not touched serves on."""
-    failed, effects = _fail_rollback(record, event.error, now)
-    if record.touched or not record.comebacks:
-        return failed, effects
-    return _prove_untouched(record.with_(error=failed.error), now)
-
-
-def _fail_rollback(record: SwapRecord, error: SwapError, now: datetime) -> Outcome:
-    first = record.error
-    old = back(record)
-    what = "the previous model could not be restored" if old else "clean-up failed"
-    if old is not None and len(record.comebacks) > 1:
-        what = f"{old.spec.model} could not be restored"
-    merged = SwapError(
-        code=first.code if first else error.code,
-        message=f"{first.message if first else 'Cancelled.'} Then {what}: {error.message}",
-        cause=first.cause if first else error.cause,
-        advice=error.advice or (first.advice if first else ""),
-        log_excerpt=(first.log_excerpt if first else "") or error.log_excerpt,
-    )
-    return enter(record.with_(error=merged), Node.FAILED, now, result="failed"), (Serve(),)
-
-
-def _restored(record: SwapRecord, event: Started, now: datetime) -> Outcome:
-    record = enter(record.with_(engine=event.engine), Node.RB_LOADING, now)
-    return record, (Watch(record_back(record).spec, event.engine),)
-
-
-def _restored_healthy(record: SwapRecord, _event: Healthy, now: datetime) -> Outcome:
-    record = enter(record, Node.RB_WARMING, now)
-    if record.engine is None:
-        raise ValueError(f"swap {record.id} is healthy without an engine")
-    return record, (Prove(record_back(record).spec, record.engine),)
-
-
-def _restored_answered(record: SwapRecord, event: Answered, now: datetime) -> Outcome:
-    if record.engine is None:
-        raise ValueError(f"swap {record.id} answered without an engine")
-    spec = record_back(record).spec
-    deployment = Deployment(spec, record.engine, now, event.max_model_len)
-    return _next_comeback(record, now, Serve(deployment))
-
-
-def _next_comeback(
-    record: SwapRecord, now: datetime, serve: Serve, *, result: str = "done"
-) -> Outcome:
-    """One is dealt with. The next one, or the end: whole only when every one answered."""
-    record = record.with_(restored=record.restored + 1)
-    following = back(record)
-    if following is None:
-        node = Node.ROLLED_BACK if record.error else Node.CANCELLED
-        node = Node.FAILED if record.lost else node
-        return enter(record, node, now, result=result), (serve,)
-    if record.touched:
-        record, effects = _restore(record, now, result=result)
-        return record, (serve, *effects)
-    record = enter(record.with_(engine=following.engine), Node.RB_WARMING, now, result=result)
-    return record, (serve, Prove(following.spec, following.engine))
-
-
-def _proof_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
-    """An untouched previous engine that is mute is started again; a restored one failed. Whom this
-    swap was never to move is left alone, however mute: others may be waiting for it to answer."""
-    tag = rollback_tag(record.id, record.restored)
-    if not record.evicted and (record.mode == "beside" or record.fixed):
-        return _bystander_mute(record, event, now)
-    if record.engine is not None and record.engine.tag != tag:
-        mute = record_back(record).spec.model
-        record, effects = _restore(record, now, result="failed")
-        return record, (Serve(drop=(mute,)), *effects)
-    return _rollback_broke(record, event, now)
-
-
-def _bystander_mute(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
-    first = record.error or event.error
-    text = f"{first.message} {record_back(record).spec.model} runs, but: {event.error.message}"
-    error = replace(first, message=text)
-    return enter(record.with_(error=error), Node.FAILED, now, result="failed"), (Serve(),)
-
-
-def _rollback_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
-    """A model that was evicted fails too: remember why, clean up, go on with the next one."""
-    failed, _ = _fail_rollback(record, event.error, now)
-    spec = record_back(record).spec
-    record = enter(record.with_(error=failed.error), Node.RB_CLEANING, now, result="failed")
-    return record, (Discard(spec, rollback_tag(record.id, record.restored)),)
-
-
-def _cleaned(record: SwapRecord, _event: Discarded, now: datetime) -> Outcome:
-    return _lost(record, now)
-
-
-def _cleaning_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
-    """It is not served, but something may be left there: that is said as well."""
-    error = record.error or event.error
-    text = f"{error.message} What is left could not be removed: {event.error.message}"
-    return _lost(record.with_(error=replace(error, message=text)), now, result="failed")
-
-
-def _lost(record: SwapRecord, now: datetime, *, result: str = "done") -> Outcome:
-    model = record_back(record).spec.model
-    record = record.with_(engine=None, lost=(*record.lost, model))
-    return _next_comeback(record, now, Serve(drop=(model,)), result=result)
+    return restore(record, now, result="cancelled")
 
 
 def _advanced(record: SwapRecord, event: Advanced, _now: datetime) -> Outcome:
@@ -472,16 +266,16 @@ TABLE: Mapping[tuple[Node, type[Any]], Handler] = {
     (Node.RELIEVING, Broke): _relieved,
     (Node.RETIRING, Stopped): _retired,
     (Node.RETIRING, Broke): _retire_broke,
-    (Node.RB_STOPPING, Discarded): _discarded,
-    (Node.RB_STOPPING, Broke): _discard_broke,
-    (Node.RB_STARTING, Started): _restored,
-    (Node.RB_STARTING, Broke): _rollback_broke,
-    (Node.RB_LOADING, Healthy): _restored_healthy,
-    (Node.RB_LOADING, Broke): _rollback_broke,
-    (Node.RB_WARMING, Answered): _restored_answered,
-    (Node.RB_WARMING, Broke): _proof_broke,
-    (Node.RB_CLEANING, Discarded): _cleaned,
-    (Node.RB_CLEANING, Broke): _cleaning_broke,
+    (Node.RB_STOPPING, Discarded): discarded,
+    (Node.RB_STOPPING, Broke): discard_broke,
+    (Node.RB_STARTING, Started): restored,
+    (Node.RB_STARTING, Broke): rollback_broke,
+    (Node.RB_LOADING, Healthy): restored_healthy,
+    (Node.RB_LOADING, Broke): rollback_broke,
+    (Node.RB_WARMING, Answered): restored_answered,
+    (Node.RB_WARMING, Broke): proof_broke,
+    (Node.RB_CLEANING, Discarded): cleaned,
+    (Node.RB_CLEANING, Broke): cleaning_broke,
     **{(node, CancelAsked): _cancel_untouched for node in sorted(UNTOUCHED)},
     (Node.STOPPING, CancelAsked): _cancel_touched,
     (Node.STARTING, CancelAsked): _cancel_touched,

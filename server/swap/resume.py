@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from server.launch.model import Engine
 from server.swap.events import Broke, Drained, Effect, Event, Started
-from server.swap.machine import back, effect_of
+from server.swap.machine import effect_of
 from server.swap.model import SwapError, SwapRecord
+from server.swap.moving import back
 from server.swap.node import Node, rollback_tag
 
 Facts = Mapping[str, tuple[Engine, ...] | None]
