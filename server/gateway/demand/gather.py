@@ -20,7 +20,8 @@ from server.swap.model import Serving
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look. `now` is monotonic, `wall` the same moment for times that are dates."""
+    """One look. `lost`: died a moment ago, and what follows is being decided. `now` is monotonic,
+    `wall` the same moment for times that are dates."""
 
     catalog: Catalog
     settings: Settings
@@ -28,6 +29,7 @@ class Seen:
     swaps: tuple[str | None, ...]
     in_flight: Mapping[str, int]
     blocked: Mapping[str, SparkError]
+    lost: frozenset[str]
     held: frozenset[str]
     asked: frozenset[str]
     now: float
@@ -58,7 +60,7 @@ def gather(seen: Seen, wants: Wants, usage: Usage) -> Facts:
         wanted=tuple(
             wants.wanted(model, seen.now, policy_of(model, seen.catalog, seen.settings))
             for model in wants.models(seen.now)
-            if model not in served
+            if model not in served and model not in seen.lost
         ),
         layout=tuple(_loaded(one, seen, wants, usage) for one in seen.layout),
         swaps=seen.swaps,

@@ -18,6 +18,7 @@ from server.base.logs import get_logger
 from server.catalog.model import Catalog
 from server.config.model import Settings
 from server.gateway.demand.gather import Seen, gather, policy_of, rules_of, to_place
+from server.gateway.demand.losses import Losses
 from server.gateway.demand.model import (
     Action,
     AskPeople,
@@ -33,7 +34,7 @@ from server.gateway.demand.model import (
 from server.gateway.demand.outlook import eta
 from server.gateway.demand.places import Places
 from server.gateway.demand.policy import decide
-from server.gateway.demand.setbacks import Setbacks, error_of
+from server.gateway.demand.setbacks import Setbacks, died, error_of
 from server.gateway.demand.usage import Usage
 from server.gateway.demand.wants import Wants
 from server.gateway.model import Ask, SwapPolicy, Upstream
@@ -105,7 +106,8 @@ class Demand:
         self._held: frozenset[str] = frozenset()
         self._asked: dict[str, float] = {}
         self._etas: dict[str, float] = {}
-        self._under_way: dict[str, str | None] = {}
+        self._under_way: frozenset[str] = frozenset()
+        self._losses = Losses()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._log = get_logger("demand")
@@ -239,6 +241,7 @@ class Demand:
             swaps=tuple(swap.model for swap in self.under_way()),
             in_flight=in_flight,
             blocked={**self.setbacks.all(now), **self._missing(catalog, now)},
+            lost=self._losses.open(),
             held=self._held,
             asked=frozenset(self._asked),
             now=now,
@@ -258,19 +261,24 @@ class Demand:
         }
 
     async def _follow(self) -> None:
-        """What became of the swaps that were under way at the last look."""
-        now = self._clock.monotonic()
-        under_way = {swap.id: swap.model for swap in self.under_way()}
-        before, self._under_way = self._under_way, under_way
-        for swap_id in before.keys() - under_way.keys():
-            model = before[swap_id]
-            if model is None:
-                continue
-            record = await self._swaps.get(swap_id)
-            if record.state is State.SERVING:
-                self.setbacks.loaded(model)
-            elif record.state.final:
-                self.setbacks.failed(model, error_of(model, record), now)
+        """What became of the swaps that were under way at the last look, and what was lost."""
+        now, under_way = self._clock.monotonic(), self.under_way()
+        before, self._under_way = self._under_way, frozenset(swap.id for swap in under_way)
+        ended = [await self._swaps.get(swap_id) for swap_id in before - self._under_way]
+        for record in ended:
+            self._note(record, now)
+        served = frozenset(one.model for one in self._swaps.layout())
+        self._losses.look(served, [*ended, *under_way], now)
+        for model in self._losses.settle([*served, *(swap.model for swap in under_way)], now):
+            self.setbacks.failed(model, died(model), now)
+
+    def _note(self, record: SwapRecord, now: float) -> None:
+        if record.model is None or not record.state.final:
+            return
+        if record.state is State.SERVING:
+            self.setbacks.loaded(record.model, now)
+        else:
+            self.setbacks.failed(record.model, error_of(record.model, record), now)
 
     async def _act(self, action: Action) -> None:
         match action:
@@ -302,7 +310,7 @@ class Demand:
             self.setbacks.failed(model, error, self._clock.monotonic())
             self._wake.set()
             return
-        self._under_way[record.id] = model
+        self._under_way |= {record.id}
 
     def _forget_asked(self, wanted: set[str]) -> None:
         """People are told anew, but not once a minute by a program that gives up and retries."""

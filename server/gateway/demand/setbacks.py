@@ -22,19 +22,23 @@ class _Setback:
 
 
 class Setbacks:
-    """One per app. A model that was loaded is forgotten."""
+    """One per app. A failure is forgotten `LONGEST_SECONDS` after its pause."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Setback] = {}
 
     def failed(self, model: str, error: SparkError, now: float) -> None:
         known = self._known.get(model)
-        times = known.times + 1 if known else 1
+        recent = known is not None and now - known.until < LONGEST_SECONDS
+        times = known.times + 1 if known is not None and recent else 1
         pause = min(FIRST_SECONDS * 2 ** (times - 1), LONGEST_SECONDS)
         self._known[model] = _Setback(error, times, now + pause)
 
-    def loaded(self, model: str) -> None:
-        self._known.pop(model, None)
+    def loaded(self, model: str, now: float) -> None:
+        """It may be asked for again. Should it fail soon, that counts as the next failure."""
+        known = self._known.get(model)
+        if known is not None:
+            known.until = min(known.until, now)
 
     def why(self, model: str, now: float) -> SparkError | None:
         """The error for who asks now, None when it may be tried again."""
@@ -55,6 +59,14 @@ def _again(known: _Setback, now: float) -> SparkError:
         param="model",
         advice=error.advice,
         retry_after=max(1.0, known.until - now),
+    )
+
+
+def died(model: str) -> SparkError:
+    return Unavailable(
+        f"{model} was loaded, but its engine died and was not restarted.",
+        param="model",
+        advice="The notices on the dashboard tell why; `spark-control swap` loads it again.",
     )
 
 

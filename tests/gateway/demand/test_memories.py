@@ -54,7 +54,7 @@ class TestWants:
 
 class TestSetbacks:
     def test_a_failure_is_told_for_a_while_that_grows(self) -> None:
-        """Twice as long after each; forgotten when it was loaded."""
+        """Twice as long after each; over when it was loaded, forgotten after a while."""
         setbacks = Setbacks()
         now = 0.0
         for pause in (FIRST_SECONDS, 2 * FIRST_SECONDS, 4 * FIRST_SECONDS):
@@ -67,8 +67,12 @@ class TestSetbacks:
         for _ in range(9):
             setbacks.failed("a", Unavailable("no"), now)
         assert setbacks.why("a", now + LONGEST_SECONDS) is None
-        setbacks.loaded("a")
+        setbacks.failed("a", Unavailable("no"), now)
+        setbacks.loaded("a", now)
         assert setbacks.all(now) == {}
+        now += LONGEST_SECONDS
+        setbacks.failed("a", Unavailable("no"), now)
+        assert setbacks.why("a", now + FIRST_SECONDS) is None
 
     def test_the_error_of_a_swap_says_cause_and_advice(self) -> None:
         """What people see on the swap, programs read in their answer."""

@@ -185,6 +185,58 @@ async def test_under_endless_load_the_loaded_model_is_held_and_then_goes(make: M
     assert (await refused(waiting)).message.startswith("large could not be loaded")
 
 
+async def test_after_a_death_the_watchdog_goes_first(make: Make) -> None:
+    """Who waits is answered by its restart, and not refused in the moment before it begins."""
+    house = make()
+    house.cluster.shows("tiny")
+    await house.look()
+    house.cluster.shows()
+    task = house.ask("tiny")
+    await house.look()
+    await house.look(1)
+    assert house.wanted() == []
+    await house.cluster.request("tiny", requested_by="watchdog")
+    await house.look(5)
+    house.cluster.ends()
+    await house.look()
+    (await task).lease.release()
+
+
+async def test_a_model_that_died_and_is_not_restarted_was_a_bad_load(make: Make) -> None:
+    """Else a request that kills it would have it loaded again for ever."""
+    house = make()
+    house.cluster.shows("tiny")
+    await house.look()
+    house.cluster.shows()
+    task = house.ask("tiny")
+    await house.look()
+    await house.look(3)
+    assert "its engine died" in (await refused(task)).message
+    assert house.wanted() == []
+    await house.rest()
+    again = house.ask("large")
+    await house.look()
+    assert house.wanted() == ["large"]
+    again.cancel()
+
+
+async def test_what_was_unloaded_or_evicted_did_not_die(make: Make) -> None:
+    """A person's unload, also of all, and a swap explain why it is gone."""
+    house = make()
+    house.cluster.shows("tiny")
+    await house.look()
+    await house.cluster.unload(requested_by="anna")
+    await house.look()
+    house.cluster.ends(State.UNLOADED)
+    await house.look()
+    task = house.ask("tiny")
+    await house.look(1)
+    assert house.wanted() == ["tiny"]
+    house.cluster.ends()
+    await house.look()
+    (await task).lease.release()
+
+
 async def test_a_drain_is_seen_at_once(make: Make) -> None:
     """Nothing is granted after the swap service said so, not even before the next look."""
     house = make()
