@@ -24,15 +24,7 @@ from server.config.load import ConfigError
 from server.config.paths import DataDir
 from server.gateway.client.tunnel import MESSAGE_BYTES
 from server.store.sweep import sweep
-from server.web.edge import Edge
-
-_TOLD_BY_US = ('%s - "WebSocket', "ASGI callable returned without completing handshake")
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """uvicorn writes the path of every WebSocket with its query, where a key may be, and takes one
-    that was refused with a status for a mistake. There is a line of ours for both."""
-    return not str(record.msg).startswith(_TOLD_BY_US)
+from server.web.edge import Edge, is_news
 
 
 class _Server(uvicorn.Server):
@@ -112,7 +104,7 @@ async def _serve(app: App, host: str, port: int) -> int:
         h11_max_incomplete_event_size=None,
     )
     server = _Server(config, app)
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    logging.getLogger("uvicorn.error").addFilter(is_news)
     try:
         log.info("app.starting", address=host, port=port, public_key=app.public_key)
         await server.serve()

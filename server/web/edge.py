@@ -6,6 +6,7 @@ goes out in one piece (`Joined`). Refuses to parse: that is llhttp's, strict.
 """
 
 import asyncio
+import logging
 from typing import Any
 
 from uvicorn.config import Config
@@ -15,6 +16,13 @@ from uvicorn.server import ServerState
 from server.web.joined import Joined
 
 OVERHEAD_BYTES = 64 * 1024
+_TOLD_BY_US = ('%s - "WebSocket', "ASGI callable returned without completing handshake")
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """uvicorn writes the path of every WebSocket with its query, where a key may be, and takes one
+    that was refused with a status for a mistake. There is a line of ours for both."""
+    return not str(record.msg).startswith(_TOLD_BY_US)
 
 
 class Edge(HttpToolsProtocol):

@@ -215,8 +215,8 @@ class Connection(asyncio.Protocol):
             return
         self._answer = answer
         self._phase = _Phase.HEAD
-        self._overhead = self._chunked = False
-        self._sized = self._keep = self._large = False
+        self._overhead = 0
+        self._chunked = self._sized = self._keep = self._large = False
         self._bodyless = request.method == "HEAD"
         self._silent = True
         self.since = self._loop.time()

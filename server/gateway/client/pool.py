@@ -119,7 +119,8 @@ class PooledUpstream:
         self, key: str, origin: Origin, name: str, loop: asyncio.AbstractEventLoop
     ) -> Connection:
         if origin.tls and self._tls is None:
-            self._tls = ssl.create_default_context()
+            # It reads a file of certificates: 30 ms that no stream should feel.
+            self._tls = await loop.run_in_executor(None, ssl.create_default_context)
         try:
             async with asyncio.timeout(self._connect_seconds):
                 sock = await connected(origin.host, origin.port, loop)

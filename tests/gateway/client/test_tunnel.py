@@ -20,11 +20,10 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from server.base.errors import SparkError, Unavailable
-from server.daemon import _is_news
 from server.gateway.client.tunnel import Farewell, for_client, for_upstream, refuse, tunnel
 from server.gateway.inflight import InFlight
 from server.gateway.model import Outcome
-from server.web.edge import Edge
+from server.web.edge import Edge, is_news
 from tests.gateway.client.far import turns, until_gone
 from tests.gateway.running import raw_server
 
@@ -414,6 +413,6 @@ async def test_what_the_server_itself_says_of_websockets_is_not_logged(
     told = [record for record in caplog.records if record.name == "uvicorn.error"]
     assert any("secret" in record.getMessage() for record in told)
     assert any(record.levelno == logging.ERROR for record in told)
-    for record in filter(_is_news, told):
+    for record in filter(is_news, told):
         assert "secret" not in record.getMessage()
         assert record.levelno < logging.ERROR
