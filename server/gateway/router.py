@@ -16,6 +16,7 @@ from server.gateway.model import Ask, Grant, Operation, Route, SwapPolicy, Waiti
 from server.gateway.route import Known, model_of, resolve
 
 _REMEMBERED = 1024
+_LONGEST = 128
 
 
 class Admits(Protocol):
@@ -44,7 +45,9 @@ class GatewayRouter:
         key = (operation.path, model)
         route = self._routes.get(key)
         if route is None:
-            route = self._routes[key] = resolve(operation, model, known)
+            route = resolve(operation, model, known)
+            if model is None or len(model) <= _LONGEST:
+                self._routes[key] = route
         return route
 
     async def admit(self, ask: Ask, heard: Callable[[Waiting], None]) -> Grant:

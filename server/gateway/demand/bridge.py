@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from server.base.errors import SparkError
 from server.base.health import Health
+from server.catalog.model import Catalog
 from server.gateway.model import Ask, Grant, Route, Upstream
 from server.gateway.route import Known, resolve
 
@@ -26,13 +27,24 @@ def bridge(
         route = resolve(ask.operation, name, known)
     except SparkError:
         return None
-    if route.pool == ask.route.pool or not any(map(_answers, pools.get(route.pool, ()))):
+    if route.pool == ask.route.pool or not _may_use(ask, route, known.catalog):
+        return None
+    if not any(_answers(one, ask) for one in pools.get(route.pool, ())):
         return None
     return replace(route, asked=ask.route.asked, params={})
 
 
-def _answers(upstream: Upstream) -> bool:
-    return upstream.accepting and upstream.health.health is not Health.DOWN
+def _answers(upstream: Upstream, ask: Ask) -> bool:
+    fit = upstream.accepting and upstream.health.health is not Health.DOWN
+    return fit and upstream.name not in ask.exclude
+
+
+def _may_use(ask: Ask, route: Route, catalog: Catalog) -> bool:
+    """A key for some models only is not answered by another one."""
+    allowed = ask.caller.models
+    if not allowed or route.model in allowed:
+        return True
+    return any(found.id == route.model for found in map(catalog.find, allowed) if found)
 
 
 def bridged(grant: Grant, name: str) -> Grant:

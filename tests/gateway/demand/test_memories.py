@@ -1,5 +1,7 @@
 """What the demand remembers: who waits, what failed, when each model was used; and the outlook."""
 
+from dataclasses import replace
+
 import pytest
 
 from server.base.errors import Unavailable
@@ -23,7 +25,7 @@ MODELS = catalog(model("tiny", variants={"high": {"top_k": 1}}), model("large"))
 
 
 def ask(name: str = "large", arrived: float = 0.0, **fields: object) -> Ask:
-    named = {key: fields.pop(key) for key in ("priority", "swap") if key in fields}
+    named = {key: fields.pop(key) for key in ("priority", "swap", "models") if key in fields}
     caller = Caller("key", **named)  # type: ignore[arg-type]
     route = resolve(CHAT, name, Known(MODELS))
     return Ask(route, CHAT, caller, "id", arrived, 900.0, **fields)  # type: ignore[arg-type]
@@ -153,7 +155,13 @@ class TestBridge:
         assert self.found(name, ask("large")) is None
 
     def test_some_are_never_bridged(self) -> None:
-        """Who says so, what is no chat, the model itself, a bridge that drains."""
+        """Who says so, the model itself, a bridge that drains or has failed this request, a key
+        that may not use it, what is no chat."""
         assert self.found("tiny", ask("large", bridge=False)) is None
         assert self.found("tiny", ask("tiny")) is None
         assert self.found("tiny", ask("large"), accepting=False) is None
+        assert self.found("tiny", ask("large", exclude=frozenset({"tiny@spark-1"}))) is None
+        assert self.found("tiny", ask("large", models=frozenset({"large"}))) is None
+        assert self.found("tiny", ask("large", models=frozenset({"large", "tiny"}))) is not None
+        vectors = replace(ask("large"), operation=OPERATIONS["/v1/embeddings"])
+        assert self.found("tiny", vectors) is None
