@@ -24,7 +24,7 @@ from server.config.load import ConfigError
 from server.config.paths import DataDir
 from server.gateway.client.tunnel import MESSAGE_BYTES
 from server.store.sweep import sweep
-from server.web.edge import Edge, is_news
+from server.web.edge import Edge, EdgeSocket, is_news
 
 
 class _Server(uvicorn.Server):
@@ -90,7 +90,7 @@ async def _serve(app: App, host: str, port: int) -> int:
         port=port,
         loop="none",
         http=Edge,
-        ws="websockets-sansio",
+        ws=EdgeSocket,
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,  # audio does not get smaller, and others only wait for it
         ws_ping_timeout=60.0,  # a client that is slowed down answers late

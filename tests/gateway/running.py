@@ -11,7 +11,7 @@ import orjson
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.web.edge import Edge
+from server.web.edge import Edge, EdgeSocket
 
 
 @asynccontextmanager
@@ -20,6 +20,7 @@ async def serve(app: ASGIApp) -> AsyncIterator[str]:
     config = uvicorn.Config(
         app,
         http=Edge,
+        ws=EdgeSocket,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -25,6 +25,8 @@ LENGTH = b"content-length: %d\r\n" % len(BODY)
 CHUNKED = b"transfer-encoding: chunked\r\n"
 CHUNK = b"%x\r\n%b\r\n" % (len(BODY), BODY)
 END = b"0\r\n\r\n"
+UPGRADE = b"connection: upgrade\r\n"
+SOCKET = UPGRADE + b"upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: YQ==\r\n"
 LAST = b"GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 REFUSED = {
@@ -64,6 +66,9 @@ REFUSED = {
     "endless headers": TYPED + b"x-a: b\r\n" * 100_000,
     "an endless chunk extension": TYPED + CHUNKED + b"\r\n2;" + b"e" * 400_000,
     "endless trailers": TYPED + CHUNKED + b"\r\n" + CHUNK + b"0\r\n" + b"x-a: b\r\n" * 100_000,
+    "another protocol": TYPED + UPGRADE + b"upgrade: tls/1.0\r\n" + LENGTH + b"\r\n" + HIDDEN,
+    "a WebSocket with a body": TYPED + SOCKET + LENGTH + b"\r\n" + HIDDEN,
+    "a WebSocket with many headers": b"GET" + TYPED[4:] + SOCKET + b"x-a: b\r\n" * 500 + b"\r\n",
     "no version": b"POST /v1/chat/completions\r\nhost: x\r\n\r\n" + HIDDEN,
     "HTTP/2 without asking": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HIDDEN,
     "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00" + HIDDEN,
@@ -73,6 +78,11 @@ PASSED = {
     "plain": TYPED + LENGTH + b"\r\n" + BODY,
     "in chunks": TYPED + CHUNKED + b"\r\n" + CHUNK + END,
     "in chunks with trailers": TYPED + CHUNKED + b"\r\n" + CHUNK + b"0\r\nx-late: 1\r\n\r\n",
+    "an offer of HTTP/2": TYPED
+    + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+    + LENGTH
+    + b"\r\n"
+    + BODY,
     "absolute path": TYPED.replace(b" /v1", b" http://elsewhere:9/v1") + LENGTH + b"\r\n" + BODY,
     "framing named by connection": TYPED
     + b"connection: content-length, host, x-a\r\nx-a: b\r\n"

@@ -23,7 +23,7 @@ from server.base.errors import SparkError, Unavailable
 from server.gateway.client.tunnel import Farewell, for_client, for_upstream, refuse, tunnel
 from server.gateway.inflight import InFlight
 from server.gateway.model import Outcome
-from server.web.edge import Edge, is_news
+from server.web.edge import Edge, EdgeSocket, is_news
 from tests.gateway.client.far import turns, until_gone
 from tests.gateway.running import raw_server
 
@@ -68,7 +68,7 @@ async def front(target: str, **options: object) -> AsyncIterator[Front]:
         app,
         port=0,
         http=Edge,
-        ws="websockets-sansio",
+        ws=EdgeSocket,
         ws_max_size=app.max_message,
         ws_per_message_deflate=False,
         lifespan="off",
