@@ -23,12 +23,13 @@ from server.config.model import Settings
 from server.launch.model import LaunchSpec, PlannedCommand
 from server.launch.model import Node as HostNode
 from server.swap.driver import Driver, learning_key
+from server.swap.endings import buried, dropped, given_up
 from server.swap.estimate import expected
-from server.swap.events import Admitted, Broke, CancelAsked, Effect, Event, Placement
+from server.swap.events import Admitted, CancelAsked, Effect, Event, Placement
 from server.swap.ground import Ground
 from server.swap.ledger import Ledger
-from server.swap.model import OnConflict, Serving, State, SwapError, SwapRecord, Use
-from server.swap.node import RELIEF, STAGE_OF, UNTOUCHED, Node
+from server.swap.model import OnConflict, Serving, State, SwapRecord, Use
+from server.swap.node import RELIEF, STAGE_OF, Node
 from server.swap.placer import Placer
 from server.swap.resume import Continue, Facts, Report, Wait, hosts_of, resume
 from server.swap.showing import Showing
@@ -109,7 +110,7 @@ class SwapService:
         for record in begun:
             if record.node in {Node.DRAINING, Node.RELIEVING}:
                 self._showing.hold(record.evicted_models)  # they are about to be stopped
-        self._learned = await self._ledger.all_learned()
+        await self._recall()
         self._task = asyncio.create_task(self._run(begun), name="swap-writer")
 
     async def close(self) -> None:
@@ -317,7 +318,7 @@ class SwapService:
             **more,
         )
         kept, replaced = ([], self._queue) if on_conflict == "replace" else (self._queue, [])
-        ended = [_dropped(waiting, requested_by, now) for waiting in replaced]
+        ended = [dropped(waiting, requested_by, now) for waiting in replaced]
         await self._ledger.save(record, *ended)  # all or none: what is saved runs after a restart
         self._queue = [*kept, record]
         if on_conflict == "replace":
@@ -339,7 +340,7 @@ class SwapService:
     async def _cancel(self, swap_id: str, requested_by: str) -> SwapRecord:
         for waiting in self._queue:
             if waiting.id == swap_id:
-                ended = _dropped(waiting, requested_by, self._clock.now())
+                ended = dropped(waiting, requested_by, self._clock.now())
                 await self._ledger.save(ended)
                 self._queue.remove(waiting)
                 self._showing.publish(ended)
@@ -364,12 +365,15 @@ class SwapService:
         driver.post(CancelAsked(requested_by))
         return record.with_(cancelled_by=record.cancelled_by or requested_by)
 
-    async def _again(self, spec: LaunchSpec, requested_by: str) -> SwapRecord | None:
-        """The vigil asks for an engine anew; what people asked for meanwhile goes first."""
+    async def _again(
+        self, spec: LaunchSpec, requested_by: str, fixed: bool = False
+    ) -> SwapRecord | None:
+        """The vigil asks for an engine anew, `fixed`: where it was; what people asked for meanwhile
+        goes first."""
         async with self._lock:
             if self._queue:
                 return None
-            return await self._enqueue(spec.model, spec, "queue", True, requested_by, fixed=True)
+            return await self._enqueue(spec.model, spec, "queue", True, requested_by, fixed=fixed)
 
     # ---- the writer
 
@@ -454,19 +458,16 @@ class SwapService:
             while len(self._logs) > KEPT_LOGS:
                 self._logs.popitem(last=False)
         self._showing.publish(ended)
-        with suppress(SparkError):  # what was learned is only for what waiting callers are told
-            self._learned = await self._ledger.all_learned()
+        await self._outlive(self._recall())
         await self._outlive(self._vigil.ended(ended))
+
+    async def _recall(self) -> None:
+        """What was learned of loads, for `eta_seconds`."""
+        self._learned = await self._ledger.all_learned()
 
     async def _bury(self, record: SwapRecord) -> SwapRecord:
         now = self._clock.now()
-        ended = record.with_(
-            node=Node.FAILED.value,
-            state=State.FAILED,
-            stage=STAGE_OF[Node.FAILED],
-            finished_at=now,
-            error=SwapError("internal", "Spark Control made a mistake; see its log for this swap."),
-        )
+        ended = buried(record, now)
         gone = (*record.evicted_models, *((record.model,) if record.model else ()))
         self._showing.show(drop=gone)  # whether they run is not known; the sweep finds out
         layout = self._showing.deployments
@@ -483,7 +484,7 @@ class SwapService:
                     by = self._driver.cancelled_by
                     if by is not None:
                         self._driver.record = replace(record, cancelled_by=by)
-                        return await self._drive(_give_up(record, reason, by))
+                        return await self._drive(given_up(record, reason, by))
                     self._driver.record = replace(record, stage=reason)
                     self._showing.publish(self._driver.record)
                     await self._clock.sleep(LOOK_SECONDS)
@@ -500,29 +501,3 @@ class SwapService:
         except Exception:  # a bug of ours: what was not understood is unknown
             self._log.exception("swap.bug")
             return {}
-
-
-def _dropped(waiting: SwapRecord, by: str, now: datetime) -> SwapRecord:
-    """A swap that was cancelled before its turn came."""
-    return waiting.with_(
-        node=Node.CANCELLED.value,
-        state=State.CANCELLED,
-        stage=STAGE_OF[Node.CANCELLED],
-        cancelled_by=by,
-        finished_at=now,
-    )
-
-
-def _give_up(record: SwapRecord, reason: str, by: str) -> Event:
-    """A cancel while a host stays silent: before anything was touched it simply ends; after that
-    the truth is that nobody knows, and the sweep settles it when the host is back."""
-    if Node(record.node) in UNTOUCHED:
-        return CancelAsked(by)
-    return Broke(
-        SwapError(
-            "host_unreachable",
-            f"Cancelled while {reason}.",
-            cause="A host of this swap does not answer, so its engine cannot be looked at.",
-            advice="Bring the host back; what is left there is adopted or stopped then.",
-        )
-    )

@@ -27,7 +27,8 @@ BACK = "watchdog: back to the model before"
 
 
 class Vigil:
-    """`again` enqueues a forced swap to a spec; `look` is called every few seconds when idle."""
+    """`again` enqueues a forced swap to a spec, where it was or wherever it may go;
+    `look` is called every few seconds when idle."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class Vigil:
         showing: Showing,
         settings: Callable[[], Settings],
         clock: Clock,
-        again: Callable[[LaunchSpec, str], Awaitable[SwapRecord | None]],
+        again: Callable[[LaunchSpec, str, bool], Awaitable[SwapRecord | None]],
     ) -> None:
         self._ground = ground
         self._ledger = ledger
@@ -68,7 +69,7 @@ class Vigil:
                 f"{record.model} could not be restarted. The model before it is loaded instead.",
             )
             self._given_up[record.model] = now
-            await self._again(earlier, BACK)
+            await self._again(earlier, BACK, False)
 
     def pause(self, seconds: float) -> float:
         """Until the next look: `seconds`, but less while the engine is thought to be gone."""
@@ -126,11 +127,11 @@ class Vigil:
         )
         if reaction is Reaction.RESTART:
             self._restarts[serving.model] = [*restarts[-20:], now]
-            restart = await self._again(spec, "watchdog: restart after the engine died")
+            restart = await self._again(spec, "watchdog: restart after the engine died", True)
             self._restart = restart.id if restart else None
         elif reaction is Reaction.ROLL_BACK and earlier is not None:
             self._given_up[serving.model] = now
-            await self._again(earlier, BACK)
+            await self._again(earlier, BACK, False)
         else:
             await self._clear(serving.deployment)
 
