@@ -141,6 +141,7 @@ def test_a_model_is_added_from_options(api: Api, run: Run) -> None:
     argv = ["models", "add", "tiny", "--path", "/srv/models/tiny", "--nodes", "2", "--alias", "t"]
     argv += ["--knob", "max_model_len=4096", "--knob", "tool_call_parser=hermes"]
     argv += ["--knob", 'extra_args=["--enable-prefix-caching"]', "--env", "A=1=2"]
+    argv += ["--pinned", "--swap", "never"]
     assert run(*argv).code == 0
     assert api.bodies("POST", "/api/v1/models") == [
         {
@@ -154,6 +155,8 @@ def test_a_model_is_added_from_options(api: Api, run: Run) -> None:
             },
             "env": {"A": "1=2"},
             "aliases": ["t"],
+            "pinned": True,
+            "swap": "never",
         }
     ]
 

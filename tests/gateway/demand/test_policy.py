@@ -13,9 +13,11 @@ from server.gateway.demand.model import (
     Hold,
     Loaded,
     Refuse,
+    ReturnToDefault,
     Rules,
     StartSwap,
     Unhold,
+    Unload,
     Wanted,
 )
 from server.gateway.demand.policy import decide
@@ -218,3 +220,71 @@ class TestSimulation:
         assert "a" not in world.evicted or not pinned
         times = [moment for moment, _ in world.loads]
         assert all(b - a >= world.load for a, b in pairwise(times))
+
+
+_seconds = st.integers(0, 200).map(float)
+_loaded = st.builds(
+    Loaded,
+    st.sampled_from("ab"),
+    _seconds,
+    st.integers(0, 2),
+    st.integers(0, 2),
+    _seconds,
+    st.sampled_from([0.0, 50.0]),
+    st.booleans(),
+)
+_wanted = st.builds(
+    Wanted,
+    st.sampled_from("xyz"),
+    st.integers(1, 3),
+    _seconds,
+    st.sampled_from(["auto", "ask", "never"]),
+    st.integers(-9, 9),
+)
+_gone = st.none() | st.frozensets(st.sampled_from("ab"))
+_facts = st.builds(
+    Facts,
+    st.lists(_wanted, max_size=3, unique_by=lambda one: one.model).map(tuple),
+    st.lists(_loaded, max_size=2, unique_by=lambda one: one.model).map(tuple),
+    st.lists(st.sampled_from(["a", "x", None]), max_size=2).map(tuple),
+    st.fixed_dictionaries({"x": _gone, "y": _gone, "z": _gone, "home": _gone}),
+    st.frozensets(st.sampled_from("xyz")),
+    st.dictionaries(st.sampled_from("xyz"), st.just(Unavailable("no")), max_size=1),
+    st.frozensets(st.sampled_from("abx")),
+    st.frozensets(st.sampled_from("xyz")),
+    st.none() | st.tuples(st.sampled_from(["a", "home"]), _seconds),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(look=_facts, batch=st.sampled_from([0.0, 60.0]), residency=st.sampled_from([0.0, 30.0]))
+def test_whatever_is_seen_what_is_done_is_one_thing_and_allowed(
+    look: Facts, batch: float, residency: float
+) -> None:
+    """At most one change of what is served, none while a swap is under way; only what an `auto`
+    request wants is loaded; a model is refused, asked for or loaded, never two of these; only those
+    in use that go are held, and what was held for nothing is let go."""
+    rules = Rules(batch, residency, "home", 60)
+    actions = decide(look, rules)
+    changes = [a for a in actions if isinstance(a, StartSwap | Unload | ReturnToDefault)]
+    assert len(changes) <= (0 if look.swaps else 1)
+    starts = [a.model for a in actions if isinstance(a, StartSwap)]
+    by_model = {one.model: one for one in look.wanted}
+    for model in starts:
+        assert by_model[model].policy == "auto"
+        assert model not in look.blocked
+        assert look.evicts[model] is not None
+    answered = [a.model for a in actions if isinstance(a, StartSwap | Refuse | AskPeople)]
+    assert len(answered) == len(set(answered))
+    held = (look.held | {a.model for a in actions if isinstance(a, Hold)}) - {
+        a.model for a in actions if isinstance(a, Unhold)
+    }
+    served = {one.model for one in look.layout}
+    assert held <= served
+    if starts:
+        assert held <= (look.evicts[starts[0]] or frozenset())
+    elif not look.swaps:
+        assert not held
+    for change in changes:
+        if isinstance(change, Unload):
+            assert not next(one for one in look.layout if one.model == change.model).pinned
