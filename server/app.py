@@ -82,6 +82,7 @@ class App:
 
     edge: ASGIApp
     parts: Parts
+    site: Site
     public_key: str
     settings: SettingsStore
     catalog: CatalogService
@@ -122,6 +123,7 @@ class App:
         await self.discovery.start()
         await self.load.start()
         self.tasks.add(asyncio.create_task(self._watch_files(), name="settings and catalog files"))
+        self.tasks.add(asyncio.create_task(self._prepare(), name="compile templates"))
 
     async def begin_shutdown(self) -> None:
         """Tell every open stream, so that the server can end: event streams, then chat answers."""
@@ -156,6 +158,11 @@ class App:
         with suppress(NotFound):
             self.fleet.nudge(name)
 
+    async def _prepare(self) -> None:
+        """What the first page needs, beside the loop, when the start is over."""
+        await asyncio.sleep(REFRESH_SECONDS)
+        await asyncio.to_thread(self.site.pen.prepare)
+
     async def _watch_files(self) -> None:
         """Edits by hand take effect without a restart; problems are told once."""
         seen = (self.catalog.snapshot().version, self.settings.problems, self.settings.current)
@@ -168,7 +175,8 @@ class App:
                     if before.get(name) != after.get(name):
                         self.pool.forget(name)
                 self.fleet.reconcile()
-            catalog = self.catalog.snapshot()
+            # A file of a hundred models takes a tenth of a second to read.
+            catalog = await asyncio.to_thread(self.catalog.snapshot)
             now = (catalog.version, self.settings.problems, self.settings.current)
             # Which models can be started depends on the settings as well.
             if now[0] != seen[0] or now[2] is not seen[2]:
@@ -362,6 +370,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     app = App(
         edge=create_app(parts, gateway, site),
         parts=parts,
+        site=site,
         public_key=public_key,
         settings=store,
         catalog=catalog,

@@ -7,10 +7,11 @@ Observed   request id, headers, one log line, metrics      every request
         FastAPI   JSON API and pages
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.types import ASGIApp
 
 from server import __version__
@@ -45,7 +46,7 @@ def create_api(
     app = FastAPI(
         title="Spark Control",
         version=__version__,
-        openapi_url=f"{API}/openapi.json",
+        openapi_url=None,  # ours below: FastAPI's own stops the loop for a tenth of a second
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -56,10 +57,17 @@ def create_api(
     for module in (hosts, models, swaps, services, activity, sweeps, keys, usage, events):
         app.include_router(module.routes())
     app.add_api_route(API, _index, methods=["GET"], include_in_schema=False)
+    app.add_api_route(f"{API}/openapi.json", _schema, methods=["GET"], include_in_schema=False)
     app.include_router(health.routes())
     for page in pages:
         app.include_router(page)
     return app
+
+
+async def _schema(request: Request) -> Response:
+    """Made when it is first asked for, beside the loop."""
+    app: FastAPI = request.app
+    return reply(await asyncio.to_thread(app.openapi))
 
 
 async def _index() -> Response:

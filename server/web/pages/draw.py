@@ -63,6 +63,12 @@ class Pen:
         self._environment.filters |= {"size": size, "duration": duration, "dash": dash}
         self._environment.globals |= {"draw": self.draw, "asset": assets.url}
 
+    def prepare(self) -> None:
+        """Compile every template. Meant for a thread: on the loop the first page of each kind
+        would stop every stream for as long as that takes."""
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
+
     def draw(self, view: View) -> Markup:
         """The HTML of one view. Kept by view and build of the assets: nothing else decides it."""
         key = (self._assets.build, view)
