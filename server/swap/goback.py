@@ -118,7 +118,8 @@ def proof_broke(record: SwapRecord, event: Broke, now: datetime) -> Outcome:
     """An untouched previous engine that is mute is started again; a restored one failed. Whom this
     swap was never to move is left alone, however mute: others may be waiting for it to answer."""
     tag = rollback_tag(record.id, record.restored)
-    if not record.evicted and (record.mode == "beside" or record.fixed):
+    placed = record.mode == "beside" or record.fixed or bool(record.findings)
+    if placed and not record.evicted:
         return _bystander_mute(record, event, now)
     if record.engine is not None and record.engine.tag != tag:
         mute = record_back(record).spec.model
