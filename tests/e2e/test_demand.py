@@ -125,3 +125,29 @@ def test_a_model_says_itself_what_a_request_may_do(house: House) -> None:
     assert got == [200]
     until(lambda: house.served() is None, "the model to be unloaded")
     assert last(house)["requested_by"] == "demand: unused for its ttl"
+
+
+def test_a_bridge_answers_meanwhile_and_the_default_returns(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The header says who answered; a variant sets its field; who declines the bridge waits."""
+    more = f"  bridge: {ONE}\n  default_model: {ONE}\n  default_after_seconds: 2\n"
+    folder = tmp_path_factory.mktemp("bridge")
+    with running_house(folder, hosts=1, settings=SETTINGS + more, load_seconds=0.5) as house:
+        assert house.swap(ONE)["state"] == "serving"
+        answer = house.chat(TWO)
+        assert (answer.status_code, answer.json()["model"]) == (200, ONE)
+        assert answer.headers["x-spark-bridge"] == answer.headers["x-spark-model"] == ONE
+        until(lambda: house.served() == TWO, "the model that was asked for")
+        until(lambda: house.served() == ONE, "the default model")
+        assert last(house)["requested_by"] == "demand: return to the default model"
+
+        entry = {"id": "own", "source": {"path": house.sim.model(TWO)}}
+        house.post("/models", entry | {"variants": {"short": {"max_tokens": 2}}}, status=201)
+        declines = {"X-Spark-No-Bridge": "1"}
+        answer = house.http.post(
+            "/v1/chat/completions", json=body("own:short"), headers=declines, timeout=60
+        )
+        assert answer.status_code == 200
+        assert "x-spark-bridge" not in answer.headers
+        assert answer.json()["usage"]["completion_tokens"] == 2
