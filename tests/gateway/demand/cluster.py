@@ -33,6 +33,8 @@ class Cluster:
     changed: list[Callable[[], None]] = field(default_factory=list)
     barred: bool = False
     mode: Mode = "replace"
+    unplanned: SparkError | None = None
+    planned: int = 0
     refuses: SparkError | None = None
     unloads: list[str | None] = field(default_factory=list)
 
@@ -52,6 +54,9 @@ class Cluster:
         return self.records[swap_id]
 
     async def place(self, name: str) -> Placement:
+        self.planned += 1
+        if self.unplanned is not None:
+            raise self.unplanned
         if self.barred:
             raise Conflict("pinned")
         gone = () if self.mode == "beside" else tuple(s.deployment for s in self.served)

@@ -142,6 +142,25 @@ async def test_a_refusal_of_the_swap_service_reaches_who_waits(make: Make) -> No
     assert (await refused(task)).message == "No host is configured."
 
 
+async def test_a_place_is_planned_once_in_a_few_seconds(make: Make) -> None:
+    """A plan may ask the hosts; a look is taken many times a second. What cannot be planned is
+    refused with the reason, and planned anew for who asks later."""
+    house = make(residency_seconds=600)
+    house.cluster.shows("tiny")
+    task = house.ask("large")
+    for _ in range(10):
+        await house.look(0.1)
+    assert house.cluster.planned == 1
+    house.cluster.unplanned = Unavailable("No host may take it.")
+    await house.look(3)
+    assert (await refused(task)).message == "No host may take it."
+    house.cluster.unplanned = None
+    later = house.ask("large")
+    await house.look(3)
+    assert not later.done()
+    assert house.cluster.planned == 3
+
+
 async def test_a_place_held_by_pinned_models_is_refused_with_the_way_out(make: Make) -> None:
     """At the next look, not after the patience."""
     house = make(models=catalog(model("tiny", pinned=True), model("large")))
