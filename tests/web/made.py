@@ -82,6 +82,7 @@ class FakeSwaps:
     records: list[SwapRecord] = field(default_factory=list)
     running: SwapRecord | None = None
     served: Serving | None = None
+    older: tuple[Serving, ...] = ()
     lines: tuple[str, ...] = ()
     asked: list[tuple[Any, ...]] = field(default_factory=list)
 
@@ -112,7 +113,7 @@ class FakeSwaps:
         return tuple(self.records)
 
     def layout(self) -> Sequence[Serving]:
-        return (self.served,) if self.served else ()
+        return (*self.older, *((self.served,) if self.served else ()))
 
     def serving(self) -> Serving | None:
         return self.served

@@ -122,6 +122,24 @@ async def test_unload_is_a_swap_to_nothing(api: Web) -> None:
         assert got.json()["model"] is None
 
 
+async def test_one_of_several_models_is_unloaded_by_its_name(api: Web) -> None:
+    assert (await api.client.post("/api/v1/unload", json={"model": "tiny"})).status_code == 202
+    assert api.swaps.asked[-1] == ("unload", "tiny")
+    wrong = await api.client.post("/api/v1/unload", json={"models": ["tiny"]})
+    assert wrong.status_code == 422
+
+
+async def test_all_that_is_served_is_told_and_the_newest_by_itself(api: Web) -> None:
+    api.swaps.older, api.swaps.served = (serving("tiny"),), serving("large")
+    current = (await api.client.get("/api/v1/swaps/current")).json()
+    assert [one["model"] for one in current["layout"]] == ["tiny", "large"]
+    assert current["serving"]["model"] == "large"
+    models = (await api.client.get("/api/v1/models")).json()["models"]
+    assert {one["id"]: one["state"] for one in models} == {"tiny": "serving", "large": "serving"}
+    metrics = (await api.client.get("/metrics")).text
+    assert 'spark_serving{model="tiny"} 1.0' in metrics
+
+
 async def test_the_current_swap_is_null_when_none_runs(api: Web) -> None:
     """The fields of a swap are there either way, and so is what is served."""
     idle = (await api.client.get("/api/v1/swaps/current")).json()

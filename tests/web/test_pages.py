@@ -364,6 +364,15 @@ async def test_models_tell_their_state_and_why_they_cannot_be_started(pages: Web
     assert 'aria-label="Queue Tiny"' in await text(pages, "models")
 
 
+async def test_every_served_model_is_shown_with_its_own_unload(pages: Web) -> None:
+    pages.swaps.older, pages.swaps.served = (serving("tiny"),), serving("large")
+    got = await text(pages, "serving")
+    assert 'aria-label="Unload tiny"' in got
+    assert 'aria-label="Unload large"' in got
+    await pages.client.post("/ui/unload", data={"model": "tiny"})
+    assert pages.swaps.asked[-1] == ("unload", "tiny")
+
+
 async def test_problems_of_the_catalog_are_shown_with_their_line(
     pages: Web, tmp_path: Path
 ) -> None:
