@@ -205,3 +205,18 @@ def test_the_third_of_two_evicts_the_one_that_nobody_asked_for(house: House) -> 
     assert record["state"] == "rolled_back"
     assert sorted(layout(house)) == sorted([ONE, THREE])
     assert house.sim.containers("spark-1")[FIRST]["id"] == kept
+
+
+def test_a_death_of_one_is_mended_and_the_other_never_hears_of_it(house: House) -> None:
+    house.settle(max_models=2)
+    serve(house, ONE)
+    serve(house, TWO)
+    before = {name: one["id"] for name, one in house.sim.containers("spark-1").items()}
+    house.on_host("spark-1", f"docker kill {SECOND}")
+    until(lambda: layout(house) == [ONE], "the death to be noticed")
+    assert house.chat(ONE).status_code == 200
+    until(lambda: set(layout(house)) == {ONE, TWO}, "the engine to serve again")
+    after = {name: one["id"] for name, one in house.sim.containers("spark-1").items()}
+    assert after[FIRST] == before[FIRST]
+    assert after[SECOND] != before[SECOND]
+    assert house.chat(TWO).status_code == 200
