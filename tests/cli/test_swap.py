@@ -222,3 +222,19 @@ def test_an_interrupt_anywhere_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(Client, "get", interrupted)
     assert main(["swaps"]) == 130
+
+
+def test_one_of_several_models_is_unloaded_by_its_name(api: Api, run: Run) -> None:
+    ended = record("unloaded", model=None, previous_model="old", unloads="old")
+    api.on("POST", "/api/v1/unload", Answer(ended, 202))
+    api.on("GET", "/api/v1/swaps/swap-1", ended)
+    ran = run("unload", "old")
+    assert (ran.code, ran.out) == (0, "old is not served any more.\n")
+    assert api.bodies("POST", "/api/v1/unload") == [{"model": "old"}]
+
+
+def test_a_failed_swap_does_not_say_that_nothing_serves_when_others_may(api: Api, run: Run) -> None:
+    """What it replaced did not come back; of the rest it says nothing."""
+    api.on("POST", "/api/v1/swaps", Answer(record("queued"), 202))
+    api.on("GET", "/api/v1/swaps/swap-1", FAILED | {"state": "failed"})
+    assert "tiny did not start, and old is not serving again." in run("swap", "tiny").err
