@@ -1,16 +1,18 @@
-"""A connection's writing end that sends the head of an answer together with what follows it.
+"""A connection's writing end that sends together what belongs together.
 
 The server writes a head and a body by two calls. Sent as they come they are two packets, and the
-client is woken twice for one answer: with small answers that is a tenth of what a request costs.
-Owns nothing but that pause: a head waits for the next write, and for the next turn of the loop at
-most. All else goes at once and in order.
+client is woken twice for one answer. So a head waits for what follows it. The chunks of a stream
+wait until everything that is ready in this turn of the loop has been looked at: many streams are
+then written back to back, which costs half, because a reader that is awake need not be woken.
+Owns nothing but these pauses: nothing waits longer than a turn, all goes in order.
 """
 
 import asyncio
 from typing import Any
 
 _HEAD = b"HTTP/1.1 "
-_JOINED_BYTES = 64 * 1024
+_CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+_HELD_BYTES = 64 * 1024
 
 
 class Joined(asyncio.Transport):
@@ -20,36 +22,54 @@ class Joined(asyncio.Transport):
         super().__init__()
         self._inner = inner
         self._loop = loop
-        self._held = b""
+        self._held: list[bytes] = []
+        self._size = 0
+        self._streams = False
         self._later: asyncio.Handle | None = None
 
     def write(self, data: Any) -> None:
-        held = self._held
-        if held:
-            self._held = b""
-            if self._later is not None:
-                self._later.cancel()
-            if len(data) < _JOINED_BYTES:
-                self._inner.write(held + data)
-            else:
-                self._inner.writelines((held, data))
-        elif data[:9] == _HEAD:
-            self._held = data
-            self._later = self._loop.call_soon(self.flush)
-        else:
-            self._inner.write(data)
+        if data[:9] == _HEAD:
+            self._streams = data.endswith(_CHUNKED)
+        elif not self._streams:
+            if not self._held:
+                self._inner.write(data)
+                return
+            self._held.append(data)
+            self.flush()
+            return
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= _HELD_BYTES:
+            self.flush()
+        elif self._later is None:
+            self._later = self._loop.call_soon(self._turned)
+
+    def _turned(self) -> None:
+        self._later = None
+        self.flush()
 
     def flush(self) -> None:
-        held, self._held = self._held, b""
-        if held and not self._inner.is_closing():
-            self._inner.write(held)
+        """Send what waits."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        held = self._held
+        if not held:
+            return
+        self._held, self._size = [], 0
+        if self._inner.is_closing():
+            return
+        if len(held) == 1:
+            self._inner.write(held[0])
+        else:
+            self._inner.writelines(held)
 
     def close(self) -> None:
         self.flush()
         self._inner.close()
 
     def abort(self) -> None:
-        self._held = b""
+        self._held.clear()
         self._inner.abort()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -77,7 +97,7 @@ class Joined(asyncio.Transport):
         self._inner.set_write_buffer_limits(high, low)
 
     def get_write_buffer_size(self) -> int:
-        return len(self._held) + self._inner.get_write_buffer_size()
+        return self._size + self._inner.get_write_buffer_size()
 
     def can_write_eof(self) -> bool:
         return self._inner.can_write_eof()

@@ -6,6 +6,7 @@ from typing import Any
 from server.web.joined import Joined
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
+STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Socket(asyncio.Transport):
@@ -60,9 +61,43 @@ async def test_a_head_alone_goes_in_the_next_turn() -> None:
     out.write(HEAD)
     await turn()
     assert socket.calls == [HEAD]
-    out.write(b"data: 1\n\n")
-    out.write(b"data: 2\n\n")
-    assert socket.calls == [HEAD, b"data: 1\n\n", b"data: 2\n\n"]
+    out.write(b"bo")
+    out.write(b"dy")
+    assert socket.calls == [HEAD, b"bo", b"dy"]
+
+
+async def test_chunks_of_a_stream_go_in_the_next_turn_and_in_order() -> None:
+    """Back to back with those of other streams that were ready in the same turn."""
+    out, socket = joined()
+    out.write(STREAM)
+    out.write(b"1\r\na\r\n")
+    assert not socket.calls
+    await turn()
+    assert socket.calls == [STREAM + b"1\r\na\r\n"]
+    out.write(b"1\r\nb\r\n")
+    await turn()
+    out.write(b"1\r\nc\r\n")
+    out.write(b"0\r\n\r\n")
+    await turn()
+    assert socket.calls[1:] == [b"1\r\nb\r\n", b"1\r\nc\r\n0\r\n\r\n"]
+
+
+async def test_a_stream_that_never_rests_does_not_pile_up() -> None:
+    """Only what was handed to the socket makes it say that it is full."""
+    out, socket = joined()
+    out.write(STREAM)
+    for _ in range(100):
+        out.write(b"x" * 10_000)
+    assert sum(map(len, socket.calls)) > 900_000
+
+
+async def test_an_answer_after_a_stream_goes_at_once_again() -> None:
+    out, socket = joined()
+    out.write(STREAM)
+    out.write(b"0\r\n\r\n")
+    out.write(HEAD)
+    out.write(b"body")
+    assert socket.calls == [STREAM + b"0\r\n\r\n" + HEAD + b"body"]
 
 
 async def test_answers_one_after_the_other_keep_their_order() -> None:
