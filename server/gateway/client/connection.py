@@ -23,6 +23,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from server.gateway.client.answer import Answer
 from server.gateway.client.failure import broke, malformed, too_slow
 from server.gateway.client.request import measured
+from server.gateway.client.sockets import uploading
 from server.gateway.model import UpstreamRequest
 from server.gateway.wire import Header
 
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._chunked = False
         self._sized = False
         self._keep = False
+        self._once = False
         self._used_up = False
         self._large = False
         self._silent = True
@@ -275,6 +277,7 @@ class Connection(asyncio.Protocol):
 
     async def _send(self, body: AsyncIterable[bytes], length: int | None) -> None:
         """The streamed body of the request under way, as fast as the upstream takes it."""
+        self._wait_longer()
         try:
             async with aclosing(measured(body, length)) as parts:
                 async for part in parts:
@@ -294,6 +297,13 @@ class Connection(asyncio.Protocol):
             self.upload = None
             self._fail(error)
 
+    def _wait_longer(self) -> None:
+        """Until the connection ends: it was opened for this upload, and is not used again."""
+        self._once = True
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if sock is not None:
+            uploading(sock)
+
     def _finish(self, answer: Answer) -> None:
         transport = self._transport
         unsent = self.upload is not None or (
@@ -305,7 +315,7 @@ class Connection(asyncio.Protocol):
             self._abort()
         elif transport is not None:
             self.since = self._loop.time()
-            if self._keep and not transport.is_closing():
+            if self._keep and not self._once and not transport.is_closing():
                 self._home.released(self)
             else:
                 transport.close()

@@ -11,7 +11,7 @@ import ssl
 from server.base.errors import UpstreamError
 from server.gateway.client.answer import Answer
 from server.gateway.client.connection import Connection
-from server.gateway.client.failure import no_address, unreachable
+from server.gateway.client.failure import broke, no_address, unreachable
 from server.gateway.client.request import Origin, address, head_of, origin_of
 from server.gateway.client.sockets import connected
 from server.gateway.model import UpstreamRequest
@@ -40,6 +40,7 @@ class PooledUpstream:
         self._open: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
+        self._closings = 0
 
     async def open(self, request: UpstreamRequest) -> Answer:
         """Send, and return when the head of the answer is here. See `UpstreamClient`."""
@@ -63,7 +64,9 @@ class PooledUpstream:
         return await _exchange(connection, request, head, loop, retried=reused)
 
     async def close(self) -> None:
-        """Ends everything at once; returns when no connection and no upload is left."""
+        """Ends everything at once, what is still connecting too; returns when no connection and no
+        upload is left."""
+        self._closings += 1
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -121,6 +124,7 @@ class PooledUpstream:
         if origin.tls and self._tls is None:
             # It reads a file of certificates: 30 ms that no stream should feel.
             self._tls = await loop.run_in_executor(None, ssl.create_default_context)
+        began = self._closings
         try:
             async with asyncio.timeout(self._connect_seconds):
                 sock = await connected(origin.host, origin.port, loop)
@@ -133,6 +137,9 @@ class PooledUpstream:
         except (OSError, UnicodeError):
             raise unreachable(name) from None
         self._open.add(connection)
+        if self._closings != began:
+            connection.close()
+            raise broke(name)
         if self._sweeper is None:
             self._arm(loop)
         return connection

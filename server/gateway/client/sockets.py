@@ -13,6 +13,9 @@ _EVERY_SECONDS = 5
 _TRIES = 3
 _NEXT_ADDRESS_SECONDS = 0.25
 _UNACKNOWLEDGED_MILLISECONDS = 30_000
+# A service that works on one recording may not read the next one for minutes; to the kernel that
+# looks like a lost host.
+_UNREAD_MILLISECONDS = 600_000
 
 
 class _Settable(Protocol):
@@ -28,6 +31,12 @@ def watch(sock: _Settable) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _TRIES)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MILLISECONDS)
+
+
+def uploading(sock: _Settable) -> None:
+    """More patience for what is sent on this connection from now on."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MILLISECONDS)
 
 
 def open_socket(address: AddrInfoType) -> socket.socket:

@@ -27,6 +27,9 @@ def bridge(
         route = resolve(ask.operation, name, known)
     except SparkError:
         return None
+    allowed = ask.caller.models
+    if allowed and not allowed & {name, route.model}:
+        return None  # this key may not use the bridge's model, also not in place of its own
     if route.pool == ask.route.pool or not _may_use(ask, route, known.catalog):
         return None
     if not any(_answers(one, ask) for one in pools.get(route.pool, ())):

@@ -140,6 +140,21 @@ class TestWhichConnectionIsUsedAgain:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
+    async def test_an_upload_may_lie_unread_for_minutes(self, pool: PooledUpstream) -> None:
+        """A service that works on one recording does not read the next one; it is not lost."""
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b"sound"
+
+        async with far(OK + b"content-length: 2\r\n\r\n") as upstream:
+            response = await pool.open(ask(upstream.url, body=body(), length=5))
+            (connection,) = pool._open
+            transport = connection._transport
+            assert transport is not None
+            sock = transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 600_000
+            response.close()
+
 
 class Wire(asyncio.Transport):
     """A transport that notes what was asked of it and delivers nothing by itself."""
@@ -332,23 +347,40 @@ async def test_an_answer_that_can_be_read_in_two_ways_is_none(
 
 async def test_closing_the_pool_ends_what_is_under_way(pool: PooledUpstream) -> None:
     """Answers, uploads and idle connections; it can be used again afterwards."""
-    waits = asyncio.Event()
+    sent, waits = asyncio.Event(), asyncio.Event()
 
     async def upload() -> AsyncIterator[bytes]:
         yield b"first"
+        sent.set()
         await waits.wait()
 
-    async with far(WHOLE, OK + b"content-length: 9\r\n\r\nhalf") as upstream:
+    async with far(WHOLE, OK + b"content-length: 9\r\n\r\nhalf", WHOLE) as upstream:
         await fetch(pool, ask(upstream.url))
         half = await pool.open(ask(upstream.url))
         sending = asyncio.create_task(pool.open(ask(upstream.url, body=upload(), length=9)))
-        await turns(20)
+        await sent.wait()
         await pool.close()
         with pytest.raises(UpstreamError):
             await sending
         with pytest.raises(UpstreamError):
             await half.read(100)
         assert not pool._open
+        assert (await fetch(pool, ask(upstream.url))).status == 200
+
+
+@pytest.mark.parametrize("steps", range(1, 5))
+async def test_closing_the_pool_ends_what_is_still_connecting(
+    pool: PooledUpstream, steps: int
+) -> None:
+    """Wherever it is on its way; nothing is sent after the close."""
+    async with far(WHOLE) as upstream:
+        asked = asyncio.create_task(pool.open(ask(upstream.url)))
+        await turns(steps)
+        await pool.close()
+        with pytest.raises(UpstreamError):
+            await asked
+        assert not pool._open
+        assert not any(upstream.requests)
 
 
 async def test_a_request_that_the_close_ends_is_not_tried_again(pool: PooledUpstream) -> None:
