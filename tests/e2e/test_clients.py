@@ -176,7 +176,7 @@ def test_a_transcript_streams_and_a_translation_answers(client: openai.OpenAI) -
         kinds = [event.type for event in stream]
     assert kinds[-1] == "transcript.text.done"
     assert set(kinds[:-1]) == {"transcript.text.delta"}
-    with pytest.warns(DeprecationWarning):  # the client's own opinion of that route
+    with pytest.warns(DeprecationWarning, match="deprecated"):  # the client's own opinion
         translated = client.audio.translations.create(model="whisper-1", file=sound())
     assert "[simulated]" in translated.text
 
