@@ -121,6 +121,7 @@ class Bench:
             for name in ("nginx", OURS):
                 if name in self.peers:
                     with self.peers[name].turn():
+                        time.sleep(self.size.seconds / 2)  # the ends of its streams are behind it
                         self._socket(name, self.peers[name])
 
     def _socket(self, name: str, peer: Peer) -> None:
@@ -166,8 +167,12 @@ class Bench:
             self._ask(busy, 8, self.size.seconds)
             for _ in range(self.size.rounds):
                 quiet = self.peers[OURS]
+                busy.put_aside()
                 with quiet.turn():
+                    time.sleep(self.size.seconds / 2)
                     self._wide("quiet", quiet)
+                busy.go_on()
+                time.sleep(self.size.seconds / 2)
                 self._wide("at work", busy)
             before, began = busy.cpu(), time.monotonic()
             time.sleep(self.size.seconds)
