@@ -1,5 +1,5 @@
-"""Sockets that notice a lost host (without this a stream from it would hang for hours), and the way
-to a name that has several addresses.
+"""Sockets that notice a lost host (without this a stream from it would hang for hours), those of
+our own clients as well, and the way to a name that has several addresses.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ _UNACKNOWLEDGED_MILLISECONDS = 30_000
 # A service that works on one recording may not read the next one for minutes; to the kernel that
 # looks like a lost host.
 _UNREAD_MILLISECONDS = 600_000
+# A client may pause its reading for a while; one that is gone, or never reads, holds a GPU.
+_CLIENT_MILLISECONDS = 120_000
 
 
 class _Settable(Protocol):
@@ -37,6 +39,13 @@ def uploading(sock: _Settable) -> None:
     """More patience for what is sent on this connection from now on."""
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MILLISECONDS)
+
+
+def accepted(sock: _Settable) -> None:
+    """Of a client: a laptop that was closed sends no goodbye, and holds its place for ever."""
+    watch(sock)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _CLIENT_MILLISECONDS)
 
 
 def open_socket(address: AddrInfoType) -> socket.socket:
