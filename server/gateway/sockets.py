@@ -141,8 +141,9 @@ class SocketCall:
                     name=grant.route.model if upstream.engine else upstream.name,
                     max_message=MESSAGE_BYTES,
                 )
-        except SparkError:
-            if self._ended is None and grant.lease.ended is None:
+        except SparkError as error:
+            # What its caller sent (a path with dots) says nothing of the upstream.
+            if error.status >= 500 and self._ended is None and grant.lease.ended is None:
                 outcome = "failed"
             raise
         finally:

@@ -104,7 +104,10 @@ async def tunnel(
         chosen = upstream.subprotocol
         if chosen is None and offered and len(offered) < len(asked):
             chosen = offered[0]  # who puts a key there is a browser, and it hangs up on none
-        await send({"type": "websocket.accept", "subprotocol": chosen})
+        try:
+            await send({"type": "websocket.accept", "subprotocol": chosen})
+        except OSError:
+            return "left"
         return await upstream.carry(receive, send)
     finally:
         await upstream.end()
