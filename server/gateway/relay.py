@@ -9,7 +9,9 @@ Owns what of an answer is out, so that no error is ever written into the middle 
 were a part of it. Refuses to look at what it carries; a `Tap` may.
 """
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +24,8 @@ from server.gateway.usage.tap import Tap
 from server.gateway.wire import Header, error_answer, error_frame, header, response_headers
 
 _ERROR_BYTES = 64 * 1024
+# A sick upstream may not finish its sentence; its caller, and whoever could answer instead, wait.
+_ERROR_SECONDS = 5.0
 _FRAME_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _EVENTS = b"text/event-stream"
 _EVENT_HEADERS = [
@@ -173,7 +177,10 @@ class Answer:
 
 async def refused(response: UpstreamResponse, name: str, path: str) -> tuple[SparkError, bytes]:
     """Our error for an upstream's status of 400 and above, and what it said."""
-    body = await response.read(_ERROR_BYTES)
+    body = b""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_ERROR_SECONDS):
+            body = await response.read(_ERROR_BYTES)
     lowered = [(key.lower(), value) for key, value in response.headers]
     wait = seconds(header(lowered, b"retry-after"))
     return from_upstream(response.status, body, name, path, wait), body

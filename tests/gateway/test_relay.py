@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Send
 
 from server.base.errors import Unavailable
+from server.gateway import relay
 from tests.gateway.made import CHAT, gateway, model, served
 from tests.gateway.made import catalog as catalog_of
 from tests.gateway.running import (
@@ -248,6 +249,26 @@ class TestFaults:
         assert connections == [0]
         assert error["code"] == "upstream_error"
         assert error["source"] == "tiny"
+
+    async def test_an_error_whose_body_does_not_end_is_told_all_the_same(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A sick engine would hold its caller, and a place, for half an hour."""
+        monkeypatch.setattr(relay, "_ERROR_SECONDS", 0.05)
+
+        async def talk(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _number: int
+        ) -> None:
+            await read_request(reader)
+            writer.write(b"HTTP/1.1 500 Oops\r\ncontent-length: 1000\r\n\r\nTraceback")
+            await reader.read()
+
+        async with raw_server(talk) as base_url, gateway() as running:
+            running.serve(base_url)
+            async with running.post() as got:
+                assert got.status == 502
+            await running.passages.get()
+            assert running.inflight.count() == 0
 
     async def test_an_engine_that_does_not_listen_is_unavailable(self) -> None:
         """503 with Retry-After; no address and no class name in the text."""

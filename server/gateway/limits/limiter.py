@@ -50,10 +50,11 @@ class Account:
         limits = self.limits
         if self.requests is not None and (wait := self.requests.wait(at.monotonic)):
             found.append((f"{limits.requests_per_minute} requests a minute", wait))
-        if _speaks(operation):
-            if wait := self.audio_day.wait(at.wall):
-                found.append((f"{limits.audio_seconds_per_day:g} seconds of audio a day", wait))
-        elif _thinks(operation):
+        if (_speaks(operation) or _may_be_anything(operation)) and (
+            wait := self.audio_day.wait(at.wall)
+        ):
+            found.append((f"{limits.audio_seconds_per_day:g} seconds of audio a day", wait))
+        if _thinks(operation):
             if self.tokens is not None and (wait := self.tokens.wait(at.monotonic)):
                 found.append((f"{limits.tokens_per_minute} tokens a minute", wait))
             if wait := self.tokens_day.wait(at.wall):
@@ -128,6 +129,11 @@ def _speaks(operation: Operation) -> bool:
     return operation.path.startswith("/v1/audio/")
 
 
+def _may_be_anything(operation: Operation) -> bool:
+    """`/upstream/…` is the way to a service of speech as well, and must not be the way around."""
+    return operation.named or operation.path == "/v1/realtime"
+
+
 def _thinks(operation: Operation) -> bool:
     """Whether answers cost tokens. What is passed on under any path might."""
-    return operation.kinds != ("qdrant",)
+    return operation.kinds != ("qdrant",) and not _speaks(operation)

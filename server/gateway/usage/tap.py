@@ -59,7 +59,7 @@ def make_tap(operation: Operation, content_type: bytes, streaming: bool) -> Tap 
         by_delta = operation.path.startswith(_BY_DELTA)
         return StreamTap(_DELTA if by_delta else _CONTENT)
     if kind == b"application/json":
-        return WholeTap(audio=operation.path.startswith("/v1/audio/"))
+        return WholeTap(audio=operation.named or operation.path.startswith("/v1/audio/"))
     return None
 
 

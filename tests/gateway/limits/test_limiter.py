@@ -12,6 +12,8 @@ from server.gateway.operations import OPERATIONS
 CHAT = OPERATIONS["/v1/chat/completions"]
 SPEECH_IN = OPERATIONS["/v1/audio/transcriptions"]
 QDRANT = OPERATIONS["/qdrant"]
+UPSTREAM = OPERATIONS["/upstream"]
+REALTIME = OPERATIONS["/v1/realtime"]
 NOON = Moment(1000.0, 20_000 * DAY + DAY / 2)
 
 
@@ -145,3 +147,15 @@ def test_the_headers_tell_the_limits_by_the_minute() -> None:
 def test_durations_are_written_as_openai_does(seconds: float, text: str) -> None:
     """Wrappers parse them."""
     assert duration(seconds) == text
+
+
+def test_audio_that_is_used_up_is_not_to_be_had_by_another_path() -> None:
+    """`/upstream/<service>/v1/audio/transcriptions` is the same work."""
+    made = limiter(audio_seconds_per_day=60)
+    made.charge("k1", Used(audio_seconds=60), NOON)
+    for operation in (SPEECH_IN, UPSTREAM, REALTIME):
+        error = made.check("k1", "anna", operation, NOON)
+        assert error is not None
+        assert "audio" in error.message
+    assert made.check("k1", "anna", CHAT, NOON) is None
+    assert made.check("k1", "anna", QDRANT, NOON) is None

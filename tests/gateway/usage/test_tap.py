@@ -305,6 +305,13 @@ def test_nothing_that_is_fed_raises(body: Any, raw: bytes, audio: bool) -> None:
             assert all(figure is None or figure >= 0 for figure in figures)
 
 
+def test_audio_is_counted_under_any_path() -> None:
+    """`/upstream/<service>/…` as well."""
+    made = tap("/upstream", JSON)
+    made.feed(b'{"text": "hello", "duration": 12.5}')
+    assert made.used() == Used(audio_seconds=12.5)
+
+
 def test_only_a_total_is_the_prompt() -> None:
     """Embeddings and reranking have no completion."""
     made = tap("/v1/rerank", JSON)
