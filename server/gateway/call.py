@@ -52,6 +52,8 @@ from server.gateway.wire import (
 )
 
 ATTEMPTS = 3
+# A page of an upstream is shown under our address: it must not act as one of ours.
+_SANDBOX = (b"content-security-policy", b"sandbox allow-scripts allow-forms allow-popups")
 _ELSEWHERE = frozenset({429, 502, 503, 504})
 
 
@@ -199,6 +201,11 @@ class Call:
         headers = self._scope["headers"]
         self._keeping = Keeping(cache, operation, passage, self._answer, headers)
         await self._keeping.go(route, taken, self._source, lambda: self._attempts(route))
+        if self._recording is not None:
+            # The caller has its answer and may leave; that must not end the keeping of it.
+            await self._presence.pause()
+            self._task = None
+            await self._recording.keep()
 
     def _arriving(self, upload: Upload) -> None:
         self._presence.upload = upload
@@ -335,14 +342,14 @@ class Call:
     async def _relay(self, response: UpstreamResponse, grant: Grant) -> None:
         answer, passage = self._answer, self._passage
         answer.extra += grant.notes
+        if self._operation.prefix:
+            answer.extra.append(_SANDBOX)
         answer.extra += self._crew.gatekeeper.headers_for(passage.caller)
         try:
             await answer.carry(response, self._witnesses, self._crew.monotonic)
         finally:
             if self._tap is not None:
                 passage.used = self._tap.used()
-        if self._recording is not None:
-            await self._recording.keep()
 
     def _witnesses(
         self, status: int, headers: list[Header], kind: bytes, events: bool

@@ -145,7 +145,11 @@ class GatewayMetrics(Collector):
         registry.register(self)
 
     def __call__(self, passage: Passage) -> None:
-        asked = passage.model, passage.route
+        # A service answers to any name; what it is called here says more, and is one name.
+        model = (
+            passage.model if not passage.upstream or "@" in passage.upstream else passage.upstream
+        )
+        asked = model, passage.route
         name = self._names.get(asked)
         if name is None:
             name = self._name(asked)

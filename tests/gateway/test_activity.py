@@ -185,6 +185,15 @@ def test_a_passage_is_counted_where_it_went(
     assert value("spark_gateway_client_requests_total", {"client": "laptop"}) == 1
 
 
+def test_what_a_service_answered_is_counted_under_its_own_name(
+    registry: CollectorRegistry, metrics: GatewayMetrics
+) -> None:
+    """It answers to whatever its callers write as the model."""
+    metrics(passage(model="tts-1-hd", upstream="kokoro"))
+    labels = {"model": "kokoro", "route": CHAT}
+    assert registry.get_sample_value("spark_gateway_request_seconds_count", labels) == 1
+
+
 def test_a_passage_that_was_not_let_in_has_no_figures_of_an_upstream(
     registry: CollectorRegistry, metrics: GatewayMetrics
 ) -> None:

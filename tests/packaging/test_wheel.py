@@ -160,4 +160,4 @@ def test_the_command_line_completes(installed: Installed, empty: Path) -> None:
     assert "_spark_control_completion" in accepted.stdout
     asked = {"COMP_WORDS": "spark-control sw", "COMP_CWORD": "1"}
     said = installed.run(empty, **asked, _SPARK_CONTROL_COMPLETE="bash_complete")
-    assert {line.partition(",")[2] for line in said.splitlines()} == {"swap", "swaps"}
+    assert {line.partition(",")[2] for line in said.splitlines()} == {"swap", "swaps", "sweep"}
