@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from server.base.errors import SparkError
 from server.config.model import Gateway as GatewaySettings
+from server.gateway.blame import broken_off, so_far
 from server.gateway.cache.model import AnswerCache, Recording
 from server.gateway.intake.body import Upload
 from server.gateway.intake.request import Replaced, Taken, take, target
@@ -254,6 +255,7 @@ class Call:
         comments = self._operation.events and passage.stream
         told = Told(self._answer, settings.keepalive_seconds if comments else None)
         began = self._crew.monotonic()
+        grant: Grant | None = None
         try:
             grant = await self._crew.router.admit(ask, told.heard)
         finally:
@@ -261,8 +263,18 @@ class Call:
                 waited = self._crew.monotonic() - began
                 self._answer.extra.append(queue_seconds(waited))
                 self._notes["waited"] = round(waited, 3)
-                await told.stop()
+                await self._silent(told, grant)
         return grant
+
+    async def _silent(self, told: Told, grant: Grant | None) -> None:
+        """The caller may leave just as its turn has come: what was granted goes back then."""
+        try:
+            await told.stop()
+        except BaseException:
+            if grant is not None:
+                grant.report("left")
+                grant.lease.release()
+            raise
 
     # -- one upstream -----------------------------------------------------------------------------
 
@@ -282,8 +294,7 @@ class Call:
                 if response.retried:
                     passage.attempts += 1
                     self._notes["retried"] = True
-                if response.status >= 500:
-                    outcome = "failed"
+                outcome = so_far(response.status)
                 if response.status >= 400 and not self._passes(response.status):
                     raise await self._refusal(response, request.name)
                 await self._relay(response, grant)
@@ -292,7 +303,7 @@ class Call:
         except SparkError as error:
             if self._ended is None and grant.lease.ended is None:
                 status = error.status if response is None else response.status
-                outcome = "answered" if response and 400 <= status < 500 else "failed"
+                outcome = broken_off(status, answered=response is not None)
                 if not last_try and self._may_go_elsewhere(status):
                     raise Failed(error) from None
             raise
