@@ -199,8 +199,11 @@ class Call:
         if cache is None or not cache.on:
             await self._attempts(route)
             return
-        headers = self._scope["headers"]
-        self._keeping = Keeping(cache, operation, passage, self._answer, headers)
+        scope = self._scope
+        query = scope["query_string"]
+        self._keeping = Keeping(
+            cache, operation, passage, self._answer, scope["headers"], query=query
+        )
         await self._keeping.go(route, taken, self._source, lambda: self._attempts(route))
         if self._recording is not None:
             # The caller has its answer and may leave; that must not end the keeping of it.

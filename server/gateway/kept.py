@@ -50,12 +50,16 @@ class Keeping:
         passage: Passage,
         answer: Answer,
         headers: list[Header],
+        *,
+        query: bytes = b"",
     ) -> None:
         self._cache = cache
         self._operation = operation
         self._passage = passage
         self._answer = answer
         self._headers = headers
+        # It is passed on, and some services listen to it; no key holds it.
+        self._query = query
         self._key: Key | None = None
 
     def record(self, status: int, headers: list[Header]) -> Recording:
@@ -71,7 +75,7 @@ class Keeping:
         """Answer from the cache, else by `attempts`. Of an upload, which `source` reads, `taken` is
         given the copy on disk instead."""
         cache, body = self._cache, taken.body
-        if not cache.covers(self._operation, self._headers):
+        if self._query or not cache.covers(self._operation, self._headers):
             await self._passed_by(attempts)
         elif isinstance(body, bytes):
             await self._answered(self._key_of(route, body), attempts)
