@@ -7,10 +7,11 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from server.config.paths import DataDir
 from server.gateway.client.tunnel import MESSAGE_BYTES
 from server.store.sweep import sweep
 from server.web.edge import Edge, EdgeSocket, is_news
+
+MOST_FILES = 1 << 16
 
 
 class _Server(uvicorn.Server):
@@ -53,11 +56,22 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def allow_connections() -> None:
+    """As many open files as the system lets us have. A stream needs two, and many systems begin
+    with 1024: who came after the 500th would be told that the engine cannot be reached."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def run(path: Path, host: str, port: int) -> int:
     """`spark-control serve`: returns the exit status. 2 for settings, 1 for what cannot be used."""
     data = DataDir(path, os.environ)
     try:
         data.prepare()
+        allow_connections()
         with data.claim():
             app = build(data, os.environ)
             log = app.settings.current.log
