@@ -28,7 +28,8 @@ class Usage:
 
     def look(self, served: frozenset[str], in_flight: Mapping[str, int], now: float) -> None:
         """What is in use now; a model that came is no longer parted from."""
-        for model in in_flight:
+        for model in in_flight.keys() & (served | self._served):
+            # Only those: a service may be asked under any name, and names must not pile up.
             self._used[model] = now
         if served - self._served:
             self._parted = None

@@ -89,6 +89,13 @@ class TestSetbacks:
 
 
 class TestUsage:
+    def test_what_is_in_flight_under_a_name_that_nobody_serves_is_not_remembered(self) -> None:
+        """A service may be asked under any name, and somebody will make one up for each request."""
+        usage = Usage(0.0)
+        usage.look(frozenset({"a"}), {"a": 1, "made up": 1}, 50.0)
+        assert usage.idle("a", 60.0) == 10.0
+        assert usage.idle("made up", 60.0) == 60.0
+
     def test_what_nobody_saw_in_use_counts_from_the_start(self) -> None:
         """A restart unloads nothing early."""
         usage = Usage(100.0)
