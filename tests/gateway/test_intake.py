@@ -58,7 +58,9 @@ async def test_a_declared_length_over_the_limit_is_refused_unread() -> None:
     async with (
         gateway(max_upload_mb=1) as running,
         running.session.post(
-            running.url + "/v1/chat/completions", data=io.BytesIO(b"x" * ((1 << 20) + 1)), headers=JSON
+            running.url + "/v1/chat/completions",
+            data=io.BytesIO(b"x" * ((1 << 20) + 1)),
+            headers=JSON,
         ) as got,
     ):
         assert got.status == 413

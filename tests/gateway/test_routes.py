@@ -178,6 +178,7 @@ async def test_upstream_reaches_whatever_is_named() -> None:
         for name in ("tiny", "small", "the-tts", "the-qdrant", "scrub"):
             async with running.session.get(f"{running.url}/upstream/{name}/metrics/?x=1") as got:
                 assert got.status == 200
+                assert got.headers["content-security-policy"].startswith("sandbox")
                 kind = (await got.json())["answered"]
             assert engines[kind].calls[-1].path == "/metrics/"
             async with running.session.get(f"{running.url}/upstream/{name}") as got:

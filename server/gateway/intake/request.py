@@ -4,6 +4,7 @@ Owns where the name of the model is looked for, and the body that is sent on: th
 came, but for a variant's fields or another name.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ from server.gateway.wire import header
 JSON_LIMIT = 64 << 20
 _TRUE = frozenset({"true", "1", "on", "yes"})
 _DOTS = frozenset({b".", b".."})
+# What some servers take for one: written as `%2f` it is one to whoever decodes first.
+_SLASHES = re.compile(rb"[/\\]")
 
 
 class Replaced(Protocol):
@@ -47,14 +50,15 @@ class Taken:
     name: str | None
     stream: bool = False
     length: int | None = None
-    parsed: dict[str, Any] | None = None
+    json: bool = False
     parts: LeadingParts | None = None
 
     def document(self, body: bytes, params: Mapping[str, Any], rewrite: str | None) -> bytes:
-        """The whole body as it is sent on."""
-        if self.parsed is None or not (params or rewrite is not None):
+        """The whole body as it is sent on. It is read again here: what waits in a queue by the
+        thousand keeps its bytes only."""
+        if not self.json or not (params or rewrite is not None):
             return body
-        return changed(self.parsed, params, rewrite)
+        return changed(parse(body), params, rewrite)
 
     def form(
         self, chunks: AsyncIterator[bytes], length: int | None, rewrite: str | None
@@ -97,7 +101,7 @@ async def take(
             body,
             None if name is None else name_of(name),
             parsed.get("stream") is True,
-            parsed=parsed,
+            json=True,
         )
     length = declared_length(headers, limit)
     name = named(operation, scope)
@@ -149,7 +153,7 @@ def target(operation: Operation, scope: Scope) -> str:
         below = _below(operation, scope)
         if operation.named:
             below = below.partition(b"/")[2]
-        if any(unquote_to_bytes(segment) in _DOTS for segment in below.split(b"/")):
+        if any(segment in _DOTS for segment in _SLASHES.split(unquote_to_bytes(below))):
             raise InvalidRequest("The path has a segment that is only dots.")
         path = "/" + below.decode("latin-1")
     query = scope["query_string"]
