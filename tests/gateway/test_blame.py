@@ -25,9 +25,10 @@ async def ears(answer: int = 200) -> AsyncIterator[Running]:
         yield running
 
 
-@pytest.mark.parametrize("dots", ["..", "%2e%2e", ".%2E"])
+@pytest.mark.parametrize("dots", ["..", "%2e%2e", ".%2E", "..%2f..", "x%2f..%2fy", "..%5c.."])
 async def test_a_path_with_dots_is_refused_and_opens_no_breaker(dots: str) -> None:
-    """Else any caller could take a service away from all the others."""
+    """Else any caller could take a service away from all the others. A slash that is written as
+    `%2f` is one to some servers, and a backslash as well."""
     async with ears() as running:
         bad = URL(f"{running.url}/upstream/ears/{dots}/secret", encoded=True)
         for _ in range(OFTEN):
