@@ -21,7 +21,9 @@ from server.config.model import Gateway as GatewaySettings
 from server.gateway.blame import broken_off, so_far
 from server.gateway.cache.model import AnswerCache, Recording
 from server.gateway.intake.body import Upload
-from server.gateway.intake.request import Replaced, Taken, take, target
+from server.gateway.intake.head import declared_length
+from server.gateway.intake.held import Held
+from server.gateway.intake.request import JSON_LIMIT, Replaced, Taken, take, target
 from server.gateway.kept import Keeping
 from server.gateway.keys.gate import resolved
 from server.gateway.keys.token import PREFIX
@@ -69,9 +71,10 @@ class Crew:
     monotonic: Callable[[], float]
     now: Callable[[], datetime]
     tap: MakeTap
-    cache: AnswerCache | None = None
-    began: Sequence[Observer] = ()
-    ended: Sequence[Observer] = ()
+    cache: AnswerCache | None
+    began: Sequence[Observer]
+    ended: Sequence[Observer]
+    held: Held
 
 
 class Failed(Exception):
@@ -96,6 +99,7 @@ class Call:
         "_presence",
         "_receive",
         "_recording",
+        "_reserved",
         "_scope",
         "_settings",
         "_taken",
@@ -126,6 +130,7 @@ class Call:
         self._tap: Tap | None = None
         self._keeping: Keeping | None = None
         self._recording: Recording | None = None
+        self._reserved = 0
 
     def end(self, error: SparkError) -> None:
         """Stop this call with `error`, wherever it is. The first reason stands."""
@@ -158,6 +163,7 @@ class Call:
         finally:
             self._task = None
             await self._presence.pause()
+            self._crew.held.give_back(self._reserved)
             self._account()
             # What points back here would keep the bodies until the next collection of garbage.
             passage.stop = None
@@ -185,10 +191,15 @@ class Call:
     async def _go(self) -> None:
         passage, operation, crew = self._passage, self._operation, self._crew
         limit = self._settings.max_upload_mb << 20
+        if operation.body == "json":
+            limit = min(JSON_LIMIT, limit)
+            length = declared_length(self._scope["headers"], limit)
+            self._reserved = crew.held.reserve(limit if length is None else length)
         taken = await take(operation, self._scope, self._receive, limit, self._arriving)
         self._taken = taken
         if isinstance(taken.body, bytes):
-            passage.bytes_in = len(taken.body)
+            passage.bytes_in = size = len(taken.body)
+            self._reserved = crew.held.settle(self._reserved, size)
         passage.asked = taken.name or ""
         passage.stream = taken.stream
         route = resolved(crew.router, operation, taken.name, passage.caller)

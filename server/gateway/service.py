@@ -20,6 +20,7 @@ from server.gateway.call import Call, Crew
 from server.gateway.client.tunnel import refuse, tunnel
 from server.gateway.gate import OpenGate
 from server.gateway.intake.head import check_headers
+from server.gateway.intake.held import Held
 from server.gateway.listing import Entries, anthropic_entry, anthropic_page, find
 from server.gateway.model import (
     Caller,
@@ -63,12 +64,23 @@ class Gateway:
         tap: MakeTap = no_tap,
         cache: AnswerCache | None = None,
         tunnel: Tunnel = tunnel,
+        held: Held | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _utc,
     ) -> None:
         gate = gatekeeper or OpenGate()
         self._crew = Crew(
-            router, upstream, gate, settings, monotonic, now, tap, cache, tuple(began), tuple(ended)
+            router,
+            upstream,
+            gate,
+            settings,
+            monotonic,
+            now,
+            tap,
+            cache,
+            tuple(began),
+            tuple(ended),
+            held or Held(),
         )
         self._entries = entries
         self._tunnel = tunnel

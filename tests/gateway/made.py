@@ -24,6 +24,7 @@ from server.gateway.client.make import make_client
 from server.gateway.demand.service import Demand, Swaps
 from server.gateway.dispatch import Dispatcher
 from server.gateway.inflight import InFlight
+from server.gateway.intake.held import Held
 from server.gateway.listing import listing
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.model import Gatekeeper, Observer, Passage, UpstreamClient
@@ -78,6 +79,7 @@ class Running:
     serving: Serving | None = None
     swaps: Sequence[SwapRecord] = ()
     inflight: InFlight = field(default_factory=InFlight)
+    held: Held = field(default_factory=Held)
     upstream: UpstreamClient = field(default_factory=lambda: make_client("pooled"))
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     settings: GatewaySettings = field(default_factory=lambda: GatewaySettings(**SETTINGS))
@@ -160,6 +162,7 @@ async def gateway(**options: Any) -> AsyncIterator[Running]:
         router=running.router(clock),
         upstream=running.upstream,
         settings=lambda: running.settings,
+        held=running.held,
         entries=lambda: listing(
             running.catalog,
             running.layout(),

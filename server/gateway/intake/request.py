@@ -94,7 +94,7 @@ async def take(
     headers = scope["headers"]
     if operation.body == "json":
         check_type(headers)
-        body = await read_body(headers, receive, min(JSON_LIMIT, limit))
+        body = await read_body(headers, receive, limit)
         parsed = parse(body)
         name = parsed.get("model")
         return Taken(
