@@ -156,7 +156,8 @@
       if (!isForm(detail.ctx)) return;
       settle();
       const fine = document.getElementById("flash").dataset.level === "info";
-      if (fine) document.getElementById("swap").scrollIntoView({ block: "nearest" });
+      // Where it is followed: the dashboard and a service's page have such a card, others have none.
+      if (fine) document.querySelector(".card.swap")?.scrollIntoView({ block: "nearest" });
     },
     htmx_error: (element, detail) => {
       if (isForm(detail.ctx)) {
