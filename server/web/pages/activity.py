@@ -92,6 +92,9 @@ def _state(row: Row) -> tuple[str, Tone]:
     tone: Tone = "good" if row.status < 400 else "warn" if row.status < 500 else "bad"
     if row.error == "client_closed":
         tone = "idle"
+    elif row.error and row.status < 400:
+        # The status was out before the answer ended: it says nothing of how it went.
+        return f"{row.status}, cut off: {row.error}", "warn"
     return f"{row.status} {row.error}".strip(), tone
 
 

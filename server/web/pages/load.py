@@ -136,7 +136,6 @@ class LoadPages:
             version=__version__,
             flash=flash,
             service=service_row(service, statuses.get(name), now),
-            cap=cap_words(service),
             models=", ".join(service.models),
             sweep=await _card(parts, name),
         )
@@ -163,7 +162,9 @@ async def _card(parts: Parts, name: str) -> SweepCard:
     service = find(parts, name)
     sweeps = () if parts.sweeps is None else await parts.sweeps.history(100)
     last = next((one for one in sweeps if one.target == name), None)
-    return sweep_card(name, service.kind, last, service.cap, parts.clock.now())
+    words = cap_words(service)
+    now = parts.clock.now()
+    return sweep_card(name, service.kind, last, now, cap=service.cap, words=words)
 
 
 async def _done(act: Callable[[], Awaitable[Flash]]) -> tuple[Flash, int]:

@@ -35,15 +35,12 @@ class ServiceList:
 
 @dataclass(frozen=True, slots=True)
 class ServicePage:
-    """`cap` in words."""
-
     template: ClassVar[str] = "service/page.html"
 
     now: str
     version: str
     flash: Flash
     service: ServiceRow
-    cap: str
     models: str
     sweep: SweepCard
 

@@ -39,8 +39,8 @@ class LevelRow:
 
 @dataclass(frozen=True, slots=True)
 class SweepCard:
-    """`measurable` is False for a kind that has no request to repeat. `line` is what belongs into
-    config.yaml; `usable` when a button may write it there."""
+    """`measurable` is False for a kind that has no request to repeat. `now` is what is set. `line`
+    is what belongs into config.yaml; `usable` when a button may write it there."""
 
     template: ClassVar[str] = "sweep/card.html"
 
@@ -61,14 +61,16 @@ class SweepCard:
     rows: tuple[LevelRow, ...]
     notes: tuple[str, ...]
     cap: int | None
+    now: str
     line: str
     usable: bool
 
 
 def sweep_card(
-    target: str, kind: str, sweep: Sweep | None, cap: int | None, now: datetime
+    target: str, kind: str, sweep: Sweep | None, now: datetime, *, cap: int | None, words: str
 ) -> SweepCard:
-    """`cap` is what the service is set to now; `sweep` its last one, None when there was none."""
+    """`cap` is what the service is set to now, `words` say it; `sweep` its last one, None when
+    there was none."""
     ceiling = CEILINGS.get(kind, MOST)
     knee = sweep.knee if sweep else None
     label, tone = WORDS[sweep.state] if sweep else ("", "idle")
@@ -91,6 +93,7 @@ def sweep_card(
         rows=tuple(_row(one, proposed) for one in sweep.levels) if sweep else (),
         notes=sweep.notes if sweep else (),
         cap=proposed,
+        now=words,
         line=f"max_in_flight: {proposed}" if proposed else "",
         usable=proposed is not None and proposed != cap,
     )
