@@ -10,7 +10,7 @@ wherever this is; the upstream is closed at once, so that the GPU stops.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -71,10 +71,10 @@ class Crew:
     monotonic: Callable[[], float]
     now: Callable[[], datetime]
     tap: MakeTap
-    cache: AnswerCache | None
-    began: Sequence[Observer]
-    ended: Sequence[Observer]
-    held: Held
+    cache: AnswerCache | None = None
+    began: Sequence[Observer] = ()
+    ended: Sequence[Observer] = ()
+    held: Held = field(default_factory=Held)
 
 
 class Failed(Exception):
