@@ -3,50 +3,38 @@
 body ─ name ─ resolve ─ allow ─ [cache] ─┬─ admit (may wait) ─ open ─┬─ head ── relay ── end
                                          │                           └─ failed, nothing relayed
                                          └──── another upstream ────────┘  (replayable, < 3)
-Owns the order, the passage that is filled in on the way, and that every way out releases the lease
-and tells every observer once. A caller that leaves, a person who stops it: `end` interrupts
-wherever this is; the upstream is closed at once, so that the GPU stops.
+Owns the order, and that every way out releases the lease and closes the upstream at once, so that
+the GPU stops. What is common to all requests is `way`'s.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from collections.abc import AsyncIterator
 
 from starlette.types import Receive, Scope, Send
 
 from server.base.errors import SparkError
-from server.config.model import Gateway as GatewaySettings
 from server.gateway.blame import broken_off, so_far
-from server.gateway.cache.model import AnswerCache, Recording
+from server.gateway.cache.model import Recording
 from server.gateway.intake.body import Upload
 from server.gateway.intake.head import declared_length
-from server.gateway.intake.held import Held
 from server.gateway.intake.request import JSON_LIMIT, Replaced, Taken, take, target
 from server.gateway.kept import Keeping
 from server.gateway.keys.gate import resolved
 from server.gateway.keys.token import PREFIX
 from server.gateway.model import (
     Ask,
-    Gatekeeper,
     Grant,
-    Observer,
     Operation,
     Outcome,
     Passage,
     Route,
-    Router,
-    UpstreamClient,
     UpstreamRequest,
     UpstreamResponse,
 )
-from server.gateway.presence import Presence
-from server.gateway.relay import Answer, MakeTap, Witnesses, refused
+from server.gateway.relay import Answer, Witnesses, refused
 from server.gateway.usage.tap import Tap
 from server.gateway.waiting import Told
+from server.gateway.way import Crew, Way
 from server.gateway.wire import (
-    NOTES,
     Header,
     foreign_credentials,
     header,
@@ -60,23 +48,6 @@ _SANDBOX = (b"content-security-policy", b"sandbox allow-scripts allow-forms allo
 _ELSEWHERE = frozenset({429, 502, 503, 504})
 
 
-@dataclass(frozen=True, slots=True)
-class Crew:
-    """The parts that every call works with. `monotonic` and `now` are clocks."""
-
-    router: Router
-    upstream: UpstreamClient
-    gatekeeper: Gatekeeper
-    settings: Callable[[], GatewaySettings]
-    monotonic: Callable[[], float]
-    now: Callable[[], datetime]
-    tap: MakeTap
-    cache: AnswerCache | None = None
-    began: Sequence[Observer] = ()
-    ended: Sequence[Observer] = ()
-    held: Held = field(default_factory=Held)
-
-
 class Failed(Exception):
     """Nothing was relayed of this attempt, so that another upstream may be asked."""
 
@@ -85,26 +56,17 @@ class Failed(Exception):
         self.error = error
 
 
-class Call:
-    """One request. `run` is awaited once."""
+class Call(Way):
+    """One request and its answer."""
 
     __slots__ = (
         "_answer",
-        "_crew",
-        "_ended",
         "_keeping",
-        "_notes",
-        "_operation",
-        "_passage",
-        "_presence",
-        "_receive",
         "_recording",
         "_reserved",
-        "_scope",
         "_settings",
         "_taken",
         "_tap",
-        "_task",
     )
     _taken: Taken
 
@@ -116,77 +78,25 @@ class Call:
         asgi: tuple[Scope, Receive, Send],
     ) -> None:
         scope, receive, send = asgi
-        self._crew = crew
-        self._operation = operation
-        self._passage = passage
-        self._notes: dict[str, Any] = scope[NOTES]
-        self._scope = scope
-        self._receive = receive
+        super().__init__(crew, operation, passage, scope, receive)
         self._settings = crew.settings()
         self._answer = Answer(send, passage, named=operation.named_events)
-        self._presence = Presence(receive, self.end)
-        self._ended: SparkError | None = None
-        self._task: asyncio.Task[Any] | None = None
         self._tap: Tap | None = None
         self._keeping: Keeping | None = None
         self._recording: Recording | None = None
         self._reserved = 0
 
-    def end(self, error: SparkError) -> None:
-        """Stop this call with `error`, wherever it is. The first reason stands."""
-        if self._ended is None and self._task is not None:
-            self._ended = error
-            self._task.cancel()
-
-    async def run(self) -> None:
-        """Everything. Errors are told to the caller here; only a cancellation leaves."""
-        task = self._task = asyncio.current_task()
+    async def _fail(self, error: SparkError) -> None:
         passage = self._passage
-        passage.stop = self.end
-        for observer in self._crew.began:
-            observer(passage)
-        try:
-            try:
-                await self._go()
-            except asyncio.CancelledError:
-                if self._ended is None or task is None or task.uncancel() > 0:
-                    raise
-                raise self._ended from None
-        except SparkError as error:
-            self._task = None
-            await self._presence.pause()
-            self._answer.extra += self._crew.gatekeeper.headers_for(passage.caller)
-            await self._answer.fail(error, passage.request_id)
-        except Exception:
-            passage.error, passage.status = "internal", passage.status or 500
-            raise
-        finally:
-            self._task = None
-            await self._presence.pause()
-            self._crew.held.give_back(self._reserved)
-            self._account()
-            # What points back here would keep the bodies until the next collection of garbage.
-            passage.stop = None
-            self._presence.forget()
+        self._answer.extra += self._crew.gatekeeper.headers_for(passage.caller)
+        await self._answer.fail(error, passage.request_id)
 
     def _account(self) -> None:
-        passage, notes = self._passage, self._notes
-        passage.ended = self._crew.monotonic()
+        self._crew.held.give_back(self._reserved)
         body = self._presence.upload
         if body is not None:
-            passage.bytes_in = body.size
-        if not passage.status:
-            passage.status = 499
-        if passage.error:
-            notes["error"] = passage.error
-        if passage.asked:
-            notes["model"] = passage.asked
-        if passage.upstream:
-            notes["upstream"] = passage.upstream
-        if passage.caller.key_id is not None:
-            notes["key"] = passage.caller.name
-        for observer in self._crew.ended:
-            observer(passage)
+            self._passage.bytes_in = body.size
+        super()._account()
 
     async def _go(self) -> None:
         passage, operation, crew = self._passage, self._operation, self._crew
@@ -293,16 +203,12 @@ class Call:
     # -- one upstream -----------------------------------------------------------------------------
 
     async def _granted(self, grant: Grant, *, last_try: bool) -> None:
-        passage, upstream = self._passage, grant.upstream
-        passage.admitted = self._crew.monotonic()
-        passage.attempts += 1
-        passage.upstream, passage.kind, passage.host = upstream.name, upstream.kind, upstream.host
-        passage.model = grant.route.model
+        passage, name = self._passage, self._let_in(grant)
         outcome: Outcome = "left"
         response: UpstreamResponse | None = None
         try:
             with grant.lease.endable():
-                request = await self._request(grant)
+                request = await self._request(grant, name)
                 response = await self._crew.upstream.open(request)
                 passage.opened = self._crew.monotonic()
                 if response.retried:
@@ -310,7 +216,7 @@ class Call:
                     self._notes["retried"] = True
                 outcome = so_far(response.status)
                 if response.status >= 400 and not self._passes(response.status):
-                    raise await self._refusal(response, request.name)
+                    raise await self._refusal(response, name)
                 await self._relay(response, grant)
                 if outcome != "failed":
                     outcome = "answered"
@@ -342,14 +248,13 @@ class Call:
             and not self._answer.relayed
         )
 
-    async def _request(self, grant: Grant) -> UpstreamRequest:
+    async def _request(self, grant: Grant, name: str) -> UpstreamRequest:
         scope, taken, upstream = self._scope, self._taken, grant.upstream
         body = taken.body
         url = upstream.base_url + target(self._operation, scope)
         headers = request_headers(scope["headers"], self._passage.request_id)
         if self._operation.prefix:
             headers += foreign_credentials(scope["headers"], PREFIX.encode())
-        name = grant.route.model if upstream.engine else upstream.name
         if isinstance(body, bytes):
             whole = taken.document(body, grant.route.params, grant.rewrite)
             return UpstreamRequest(scope["method"], url, headers, whole, name)

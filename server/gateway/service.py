@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from server.base.errors import MethodNotAllowed, ModelNotFound, NotFound, SparkError
 from server.config.model import Gateway as GatewaySettings
 from server.gateway.cache.model import AnswerCache
-from server.gateway.call import Call, Crew
+from server.gateway.call import Call
 from server.gateway.client.tunnel import refuse, tunnel
 from server.gateway.gate import OpenGate
 from server.gateway.intake.head import check_headers
@@ -35,6 +35,7 @@ from server.gateway.operations import OPERATIONS, methods_of
 from server.gateway.operations import find as operation_of
 from server.gateway.relay import MakeTap, no_tap
 from server.gateway.sockets import SocketCall, Tunnel
+from server.gateway.way import Crew
 from server.gateway.wire import JSON, NOTES, REQUEST_ID, error_answer, header
 
 _MODELS = "/v1/models"
@@ -111,10 +112,7 @@ class Gateway:
 
     def _enter(self, operation: Operation | None, path: str, scope: Scope) -> Caller:
         """What is looked at before anything is read. Raises what the caller is told."""
-        headers = scope["headers"]
-        check_headers(headers)
-        client = scope.get("client")
-        caller = self._crew.gatekeeper.identify(headers, client[0] if client else "")
+        caller = self._identified(scope)
         method = scope["method"]
         if operation is None or operation.socket:
             if operation is None and (
@@ -133,23 +131,27 @@ class Gateway:
             raise MethodNotAllowed(f"{path} does not answer {method}.")
         return caller
 
+    def _identified(self, scope: Scope) -> Caller:
+        headers, client = scope["headers"], scope.get("client")
+        check_headers(headers)
+        return self._crew.gatekeeper.identify(headers, client[0] if client else "")
+
+    def _passage(self, operation: Operation, caller: Caller, scope: Scope) -> Passage:
+        crew, request_id = self._crew, scope.get(REQUEST_ID, "")
+        return Passage(request_id, crew.now(), crew.monotonic(), operation.path, caller)
+
     async def _call(
         self, operation: Operation, caller: Caller, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        crew = self._crew
-        passage = Passage(
-            scope.get(REQUEST_ID, ""), crew.now(), crew.monotonic(), operation.path, caller
-        )
-        await Call(crew, operation, passage, (scope, receive, send)).run()
+        passage = self._passage(operation, caller, scope)
+        await Call(self._crew, operation, passage, (scope, receive, send)).run()
 
     async def _socket(
         self, operation: Operation | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        crew, path = self._crew, scope["path"]
+        path = scope["path"]
         try:
-            check_headers(scope["headers"])
-            client = scope.get("client")
-            caller = crew.gatekeeper.identify(scope["headers"], client[0] if client else "")
+            caller = self._identified(scope)
             if operation is None or not (operation.socket or operation.named):
                 sockets = [each.path for each in OPERATIONS.values() if each.socket]
                 raise NotFound(
@@ -160,10 +162,8 @@ class Gateway:
             scope[NOTES]["error"] = error.code
             await refuse(scope, send, error)
             return
-        passage = Passage(
-            scope.get(REQUEST_ID, ""), crew.now(), crew.monotonic(), operation.path, caller
-        )
-        await SocketCall(crew, self._tunnel, operation, passage, (scope, receive, send)).run()
+        passage = self._passage(operation, caller, scope)
+        await SocketCall(self._crew, self._tunnel, operation, passage, (scope, receive, send)).run()
 
     async def _models(self, path: str, caller: Caller, scope: Scope, send: Send) -> None:
         sees = self._crew.gatekeeper.sees

@@ -4,19 +4,17 @@ Owns that a WebSocket is let in, counted and ended like any other request. Refus
 messages: the tunnel carries them.
 """
 
-import asyncio
-from typing import Any, Protocol
+from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
 from server.base.errors import ClientClosed, SparkError
-from server.gateway.call import Crew
 from server.gateway.client.tunnel import MESSAGE_BYTES, refuse
 from server.gateway.intake.request import named, target
 from server.gateway.keys.gate import resolved
 from server.gateway.model import Ask, Operation, Outcome, Passage, Route
-from server.gateway.presence import Presence
-from server.gateway.wire import NOTES, Header, request_headers
+from server.gateway.way import Crew, Way
+from server.gateway.wire import Header, request_headers
 
 SWITCHED = 101
 
@@ -37,8 +35,10 @@ class Tunnel(Protocol):
     ) -> Outcome: ...
 
 
-class SocketCall:
-    """One WebSocket. `run` is awaited once."""
+class SocketCall(Way):
+    """One WebSocket."""
+
+    __slots__ = ("_opening", "_out", "_tunnel")
 
     def __init__(
         self,
@@ -48,59 +48,18 @@ class SocketCall:
         passage: Passage,
         asgi: tuple[Scope, Receive, Send],
     ) -> None:
-        self._crew = crew
-        self._tunnel = tunnel
-        self._operation = operation
-        self._passage = passage
-        self._scope, self._receive, self._out = asgi
-        self._notes: dict[str, Any] = self._scope[NOTES]
-        self._presence = Presence(self._receive, self.end)
-        self._opening: Message | None = None
-        self._ended: SparkError | None = None
-        self._task: asyncio.Task[Any] | None = None
-
-    def end(self, error: SparkError) -> None:
-        """Stop this with `error`, wherever it is. The first reason stands."""
-        if self._ended is None and self._task is not None:
-            self._ended = error
-            self._task.cancel()
-
-    async def run(self) -> None:
-        task = self._task = asyncio.current_task()
-        passage = self._passage
-        passage.stop = self.end
+        scope, receive, self._out = asgi
+        super().__init__(crew, operation, passage, scope, receive)
         passage.stream = True
-        for observer in self._crew.began:
-            observer(passage)
-        try:
-            try:
-                await self._go()
-            except asyncio.CancelledError:
-                if self._ended is None or task is None or task.uncancel() > 0:
-                    raise
-                raise self._ended from None
-        except SparkError as error:
-            self._task = None
-            await self._presence.pause()
-            passage.error = error.code
-            passage.status = passage.status or error.status
-            if not isinstance(error, ClientClosed):
-                await refuse(self._scope, self._out, error)
-        finally:
-            self._task = None
-            await self._presence.pause()
-            self._account()
+        self._tunnel = tunnel
+        self._opening: Message | None = None
 
-    def _account(self) -> None:
-        passage, notes = self._passage, self._notes
-        passage.ended = self._crew.monotonic()
-        passage.status = passage.status or 499
-        told = {"error": passage.error, "model": passage.asked, "upstream": passage.upstream}
-        notes.update({key: value for key, value in told.items() if value})
-        if passage.caller.key_id is not None:
-            notes["key"] = passage.caller.name
-        for observer in self._crew.ended:
-            observer(passage)
+    async def _fail(self, error: SparkError) -> None:
+        passage = self._passage
+        passage.error = error.code
+        passage.status = passage.status or error.status
+        if not isinstance(error, ClientClosed):
+            await refuse(self._scope, self._out, error)
 
     async def _go(self) -> None:
         crew, passage, operation = self._crew, self._passage, self._operation
@@ -127,18 +86,14 @@ class SocketCall:
         try:
             with grant.lease.endable():
                 await self._presence.pause()
-                passage.admitted = crew.monotonic()
-                passage.attempts = 1
-                upstream = grant.upstream
-                passage.upstream, passage.kind = upstream.name, upstream.kind
-                passage.host, passage.model = upstream.host, grant.route.model
+                name = self._let_in(grant)
                 outcome = await self._tunnel(
                     self._scope,
                     self._messages,
                     self._send,
-                    url=upstream.base_url + target(self._operation, self._scope),
+                    url=grant.upstream.base_url + target(self._operation, self._scope),
                     headers=request_headers(self._scope["headers"], passage.request_id),
-                    name=grant.route.model if upstream.engine else upstream.name,
+                    name=name,
                     max_message=MESSAGE_BYTES,
                 )
         except SparkError as error:

@@ -8,13 +8,14 @@ from starlette.types import Message, Scope
 
 from server.base.errors import ClientClosed
 from server.config.model import Gateway as GatewaySettings
-from server.gateway.call import Call, Crew
+from server.gateway.call import Call
 from server.gateway.client.make import make_client
 from server.gateway.gate import OpenGate
 from server.gateway.inflight import InFlight
 from server.gateway.model import Ask, Grant, Operation, Passage, Route, Upstream, Waiting
 from server.gateway.operations import OPERATIONS
 from server.gateway.relay import no_tap
+from server.gateway.way import Crew
 from server.gateway.wire import NOTES
 
 
