@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -279,9 +280,8 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         require_key=lambda: store.current.gateway.require_key,
         canonical=lambda name: _canonical(catalog, name),
     )
-    usage = Usage(
-        UsageLedger(database), clock, known=lambda name: _known(catalog, store.current, name)
-    )
+    known = partial(_known, catalog, store)
+    usage = Usage(UsageLedger(database), clock, known=known)
     registry = CollectorRegistry()
     registry.register(FleetCollector(fleet, swaps, clock))
     discovery = DiscoveryCache(
@@ -302,7 +302,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         statuses=fleet.statuses,
         services=fleet.services,
         layout=swaps.layout,
-        known=lambda name: name in catalog.latest.models,
+        known=known,
         inflight=inflight,
         admission=admission,
         client=upstream,
@@ -420,9 +420,10 @@ def _canonical(catalog: CatalogService, name: str) -> str:
     return found.id if found else name
 
 
-def _known(catalog: CatalogService, settings: Settings, name: str) -> bool:
+def _known(catalog: CatalogService, settings: SettingsStore, name: str) -> bool:
     """Whether `name` is a model's id or a service's, and no invention of a caller."""
-    return name in catalog.latest.models or any(one.name == name for one in settings.services)
+    services = settings.current.services
+    return name in catalog.latest.models or any(one.name == name for one in services)
 
 
 def _target(settings: Settings, name: str, user: str | None) -> Target:

@@ -80,13 +80,13 @@ def make_load(
     folders: tuple[Path, Path],
     spent: Spent = lambda _key, _service, _seconds: None,
 ) -> Load:
-    """`known` says whether a name is a model of the catalog. `folders`: the cache's, and where
+    """`known` says whether a name is a model's or a service's. `folders`: the cache's, and where
     uploads lie on their way. `spent`: see `BusyMeter`."""
     activity = Activity(clock.monotonic)
     find = finder(settings, layout, lambda: {one.name: one.verdict for one in services()})
     metrics = GatewayMetrics(
         registry,
-        known=lambda name: known(name) or any(name == one.name for one in settings().services),
+        known=known,
         under_way=activity.under_way,
         breakers=lambda: {one.name: one.state for one in admission.snapshot().upstreams},
     )
