@@ -5,7 +5,7 @@ ARGS ?=
 RUN = $(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench serve fmt assets setup wheel sbom image image-test startos startos-check clean
+.PHONY: help demo test check bench screenshots serve fmt assets setup wheel sbom image image-test startos startos-check clean
 
 help: ## List every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ check: ## Lint, format, types, floors, known vulnerabilities, docs
 
 bench: ## Measure what docs/performance.md reports
 	@$(RUN) bench $(ARGS)
+
+screenshots: ## A picture of every page, both widths and themes, in build/screenshots
+	@$(RUN) screenshots $(ARGS)
 
 serve: ## Run the app on http://127.0.0.1:9999 with ./data (ARGS="--data DIR --port N")
 	@$(RUN) serve $(ARGS)

@@ -267,6 +267,8 @@ SYSTEM_PACKAGES = {
     "procps": ("ps",),
     "build-essential": ("cc", "gcc", "clang"),
 }
+# For `make screenshots`.
+BROWSER_PACKAGES = {"chromium": SYSTEM_PACKAGES["chromium"]}
 # For `make bench` alone: what the gateway is measured beside, and what measures it.
 BENCH_PACKAGES = {
     "build-essential": ("cc", "gcc", "clang"),

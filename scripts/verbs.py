@@ -20,6 +20,7 @@ import startos_package
 import wheel as our_wheel
 from toolchain import (
     BENCH_PACKAGES,
+    BROWSER_PACKAGES,
     ROOT,
     STATIC,
     TOOLS,
@@ -62,6 +63,13 @@ def assets(args: list[str]) -> int:
 
 def demo(args: list[str]) -> int:
     return become([prepare(), "scripts/demo.py", *args])
+
+
+def screenshots(args: list[str]) -> int:
+    python = prepare("dev")
+    with one_at_a_time():
+        ensure_system_packages(BROWSER_PACKAGES, "No picture can be taken without it.")
+    return become([python, "scripts/screenshots.py", *args])
 
 
 def serve(args: list[str]) -> int:
@@ -161,6 +169,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "test": test,
     "check": check,
     "bench": bench,
+    "screenshots": screenshots,
     "fmt": fmt,
     "wheel": wheel,
     "sbom": sbom,
