@@ -3,8 +3,10 @@
 Owns `static/dist/`. Takes our own files from `static/src/` and the vendor files named below from
 `static/node_modules/`, gives each a name that carries the hash of its content (so that it may be
 cached for ever), and writes `manifest.json`: `{"app.css": "app.1f2e3d4c5b.css", …}`. The manifest
-is replaced last and whole, so a running server never reads half of a build. Refuses to compile,
-bundle or minify: what is served is what was written. Standard library only.
+is replaced last and whole, so a running server never reads half of a build. Two assets are put
+together: `static/src/css/*.css`, in the order of their names, make `app.css`, and the icons named
+in `static/src/icons.txt` make the sprite `icons.svg`. Refuses to compile, bundle or minify
+anything else: what is served is what was written. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,8 +21,18 @@ from pathlib import Path
 VENDOR = {
     "htmx.js": "htmx.org/dist/htmx.min.js",
     "htmx-sse.js": "htmx.org/dist/ext/hx-sse.min.js",
+    "uplot.js": "uplot/dist/uPlot.iife.min.js",
+    "uplot.css": "uplot/dist/uPlot.min.css",
 }
+SHEETS = "css"
+SHEET = "app.css"
+ICON_LIST = "icons.txt"
+SPRITE = "icons.svg"
+ICONS = "lucide-static/icons"
+NOTICE = "<!-- Icons of Lucide (https://lucide.dev), under its ISC licence -->"
 _SOURCE_MAP = re.compile(rb"\n?//# sourceMappingURL=[^\n]*\n?$")
+_ICON_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ICON_BODY = re.compile(r"<svg\b[^>]*>(.*)</svg>", re.DOTALL)
 _CSS_URL = re.compile(r"""url\(\s*(["']?)(?!data:|https?:|/|#)([^"')]+)\1\s*\)""")
 
 
@@ -45,13 +57,49 @@ def read_sources(static: Path) -> dict[str, bytes]:
         # The maps are not shipped; naming them would only make browsers ask for a 404.
         sources[name] = _SOURCE_MAP.sub(b"\n", path.read_bytes())
     own = static / "src"
+    sources[SHEET] = join_sheets(own / SHEETS)
+    sources[SPRITE] = sprite(own / ICON_LIST, static / "node_modules" / ICONS)
     for path in sorted(own.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            name = path.relative_to(own).as_posix()
-            if name in sources:
-                raise AssetError(f"static/src/{name} has the name of a vendor file")
-            sources[name] = path.read_bytes()
+        name = path.relative_to(own).as_posix()
+        if not path.is_file() or path.name.startswith(".") or name == ICON_LIST:
+            continue
+        if path.parent == own / SHEETS:
+            continue
+        if name in sources:
+            raise AssetError(f"static/src/{name} has the name of a file made from others")
+        sources[name] = path.read_bytes()
     return sources
+
+
+def join_sheets(folder: Path) -> bytes:
+    """`00-tokens.css`, `10-base.css`, … one after another: later ones win, as in one file."""
+    sheets = sorted(one for one in folder.glob("*.css") if not one.name.startswith("."))
+    if not sheets:
+        raise AssetError(f"static/src/{SHEETS} holds no style sheet")
+    return b"\n".join(sheet.read_bytes() for sheet in sheets)
+
+
+def sprite(listing: Path, icons: Path) -> bytes:
+    """One SVG with a `<symbol>` for each icon named in `listing`, a name a line."""
+    if not listing.is_file():
+        raise AssetError(f"static/src/{ICON_LIST} is missing: it names the icons, one a line")
+    names = {line.partition("#")[0].strip() for line in listing.read_text().splitlines()} - {""}
+    symbols = "\n".join(_symbol(name, icons) for name in sorted(names))
+    return f'<svg xmlns="http://www.w3.org/2000/svg">\n{NOTICE}\n{symbols}\n</svg>\n'.encode()
+
+
+def _symbol(name: str, icons: Path) -> str:
+    place = icons / f"{name}.svg"
+    found = None
+    if _ICON_NAME.fullmatch(name) and place.is_file():
+        found = _ICON_BODY.search(place.read_text())
+    if found is None:
+        raise AssetError(
+            f"static/src/{ICON_LIST} names {name!r}, which static/node_modules/{ICONS} has not: "
+            "see lucide.dev for the names, and run `make assets` if it was never run here"
+        )
+    body = " ".join(found[1].split())
+    return f'<symbol id="{name}" viewBox="0 0 24 24">{body}</symbol>'
 
 
 def rewrite_css(name: str, content: bytes, names: dict[str, str]) -> bytes:

@@ -31,15 +31,24 @@ def static(tmp_path: Path) -> Path:
         file.write_text(f"/* {place} */\n//# sourceMappingURL=x.map\n")
     source = tmp_path / "src"
     (source / "img").mkdir(parents=True)
-    (source / "app.css").write_text("a{background:url(img/logo.svg)} b{src:url(data:x)}")
+    (source / "css").mkdir()
+    (source / "css" / "10-b.css").write_text("a{background:url(img/logo.svg)} b{src:url(data:x)}")
+    (source / "css" / "00-a.css").write_text(":root{color:red}")
     (source / "img" / "logo.svg").write_text("<svg/>")
+    (source / "icons.txt").write_text("# of the tests\nserver\n\ncpu  # and a word\n")
+    icons = tmp_path / "node_modules" / assets.ICONS
+    icons.mkdir(parents=True)
+    for name in ("server", "cpu", "trash"):
+        (icons / f"{name}.svg").write_text(
+            f'<!-- x -->\n<svg\n  class="{name}"\n>\n  <path />\n</svg>\n'
+        )
     return tmp_path
 
 
 def test_every_source_has_a_hashed_name_in_the_manifest(static: Path) -> None:
     """Logical name -> file, and the file is there."""
     manifest = assets.build(static)
-    assert set(manifest) == {"app.css", "htmx-sse.js", "htmx.js", "img/logo.svg"}
+    assert set(manifest) == {*assets.VENDOR, "app.css", "icons.svg", "img/logo.svg"}
     assert json.loads((static / "dist" / "manifest.json").read_text()) == manifest
     for name, hashed in manifest.items():
         assert (static / "dist" / hashed).is_file()
@@ -52,6 +61,30 @@ def test_style_sheets_point_at_hashed_names(static: Path) -> None:
     css = (static / "dist" / manifest["app.css"]).read_text()
     assert f'url("{manifest["img/logo.svg"]}")' in css
     assert "url(data:x)" in css
+
+
+def test_sheets_are_joined_in_the_order_of_their_names(static: Path) -> None:
+    """So that a later one wins, as in one file."""
+    manifest = assets.build(static)
+    css = (static / "dist" / manifest["app.css"]).read_text()
+    assert css.index(":root") < css.index("background")
+
+
+def test_the_sprite_holds_the_named_icons_and_no_others(static: Path) -> None:
+    """Each as a symbol that takes its colour and size from where it is used."""
+    manifest = assets.build(static)
+    svg = (static / "dist" / manifest["icons.svg"]).read_text()
+    assert '<symbol id="server" viewBox="0 0 24 24"><path /></symbol>' in svg
+    assert 'id="cpu"' in svg
+    assert "trash" not in svg
+
+
+@pytest.mark.parametrize("name", ["no-such-icon", "../server", "Server"])
+def test_an_unknown_icon_fails_the_build(static: Path, name: str) -> None:
+    """A page would show a gap and nobody would see why."""
+    (static / "src" / "icons.txt").write_text(f"{name}\n")
+    with pytest.raises(assets.AssetError, match=r"icons\.txt"):
+        assets.build(static)
 
 
 def test_a_change_gives_a_new_name_and_removes_the_old(static: Path) -> None:
