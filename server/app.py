@@ -175,6 +175,7 @@ class App:
                 for name in before.keys() | after.keys():
                     if before.get(name) != after.get(name):
                         self.pool.forget(name)
+            if self.settings.current is not seen[2]:
                 self.fleet.reconcile()
             # A file of a hundred models takes a tenth of a second to read.
             catalog = await asyncio.to_thread(self.catalog.snapshot)

@@ -24,13 +24,17 @@ FILE = "config.yaml"
 
 
 class ConfigError(InvalidValue):
-    """Settings with mistakes. Each of `problems` names where, which setting, what to do."""
+    """Settings with mistakes. Each of `problems` names where, which setting, what to do; `found`
+    has the same as (the setting, what is wrong with it), for a form that shows it at the field."""
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
+    def __init__(
+        self, problems: tuple[str, ...], found: tuple[tuple[Where, str], ...] = ()
+    ) -> None:
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         lines = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(f"The settings have {count}:\n{lines}")
         self.problems = problems
+        self.found = found
 
 
 def load(data: Path, environ: Mapping[str, str]) -> Settings:
@@ -71,7 +75,7 @@ def settle(raw: bytes, environ: Mapping[str, str]) -> Settings:
         for where, what in disagreements(body):
             problems.add(where, what)
     if problems.all:
-        raise ConfigError(problems.sorted())
+        raise ConfigError(problems.sorted(), tuple(dict.fromkeys(problems.found)))
     return settings
 
 
@@ -98,6 +102,7 @@ class _Problems:
         self._parsed = parsed
         self._above = above
         self.all: list[tuple[tuple[int, int], str]] = []
+        self.found: list[tuple[Where, str]] = []
         for line, where, what in parsed.problems:
             self._add_to_file(line, where, what)
         for text in above.problems:
@@ -107,6 +112,7 @@ class _Problems:
         self._keep((1, 2), f"{name}: {what}")
 
     def add(self, where: Where, what: str) -> None:
+        self.found.append((where, one_line(what, 600)))
         variable = self._above.name(where)
         if variable is None:
             self._add_to_file(self._parsed.line(where), where, what)

@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -75,6 +76,10 @@ ModelName = Annotated[
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 RemotePath = Annotated[str, AfterValidator(_absolute)]
+
+
+AT_START: dict[str, JsonValue] = {"restart": True}
+"""Marks a setting that is read once, at the start. All others take effect when they are saved."""
 
 
 class Section(BaseModel):
@@ -338,6 +343,7 @@ class Gateway(Section):
         default="pooled",
         description="What speaks to engines and services: our own pool, or aiohttp to fall back "
         "on. Read at the start.",
+        json_schema_extra=AT_START,
     )
     cache_mb: int = Field(
         default=0,
@@ -410,10 +416,14 @@ class Log(Section):
     """What is logged."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least important lines that are written."
+        default="info",
+        description="The least important lines that are written. Read at the start.",
+        json_schema_extra=AT_START,
     )
     format: Literal["auto", "json", "pretty"] = Field(
-        default="auto", description="`auto`: pretty on a terminal, else JSON."
+        default="auto",
+        description="`auto`: pretty on a terminal, else JSON. Read at the start.",
+        json_schema_extra=AT_START,
     )
 
 

@@ -105,6 +105,18 @@ def may_be_empty(field: FieldInfo) -> bool:
     return type(None) in options(field.annotation)
 
 
+def needs_restart(field: FieldInfo) -> bool:
+    """Whether a change takes effect at the next start only."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and extra.get("restart") is True
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """The values that may be chosen from; none where anything of its type will do."""
+    option = next(o for o in options(field.annotation) if o is not type(None))
+    return typing.get_args(option) if typing.get_origin(option) is Literal else ()
+
+
 def kind(field: FieldInfo) -> str:
     """The type in words: `whole number`, `one of open, password`, `list of text`."""
     option = next(o for o in options(field.annotation) if o is not type(None))

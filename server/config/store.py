@@ -3,7 +3,9 @@
 Readers take `current`, an immutable value. `refresh` picks up edits made by hand; a broken file
 leaves the last good settings in force and says what is wrong in `problems`. A save holds the lock
 from reading to writing, changes only what was asked, and is refused when the result would not be
-valid, so that two savers lose nothing and no save makes the next start fail.
+valid, so that two savers lose nothing and no save makes the next start fail. A saver that says by
+`mark` what it has seen is refused when that has changed since: a form that lay open for an hour
+overwrites nobody's work.
 """
 
 import asyncio
@@ -19,13 +21,19 @@ from server.base.logs import get_logger
 from server.config import edit, source
 from server.config.environ import overlay
 from server.config.load import ConfigError, read, settle
+from server.config.marks import Origin, index_of, mark_of, origin_of
 from server.config.model import Host, Service, Settings
 from server.config.paths import DataDir
+from server.config.schema import keys_at
 
 log = get_logger("config")
 
 Edit = Callable[[str, dict[str, Any]], tuple[str, dict[str, Any]]]
 """(text, data) before -> (text, data) after; the data says what the new text must mean."""
+
+
+class Stale(Conflict):
+    """What was to be saved has changed since the saver looked at it."""
 
 
 class SettingsStore:
@@ -72,15 +80,29 @@ class SettingsStore:
             return False
         return self._take(raw, settings)
 
+    def mark(self, section: str, item: str | None = None) -> str:
+        """Stands for what the file says of a section, or of one item of a list, in force now."""
+        return mark_of(source.parse(self._raw).data or {}, section, item)
+
+    def origins(self, section: str) -> dict[str, Origin]:
+        """Where the value in force of each setting of a group comes from."""
+        data, above = source.parse(self._raw).data or {}, overlay(self._environ)
+        return {key: origin_of((section, key), data, above) for key in keys_at((section,))}
+
+    def variable(self, section: str) -> str | None:
+        """The variable that gives a whole list, which cannot be changed from here then."""
+        return overlay(self._environ).name((section,))
+
     async def add_host(self, host: Host) -> Settings:
         """Raises `Conflict` when the name is taken."""
         return await self._add("hosts", host, host.name)
 
-    async def replace_host(self, name: str, host: Host) -> Settings:
-        """Raises `NotFound`, and `Conflict` when a new name is taken or the old one is in use."""
+    async def replace_host(self, name: str, host: Host, mark: str | None = None) -> Settings:
+        """Raises `NotFound`, `Conflict` when a new name is taken or the old one is in use, and
+        `Stale`."""
         if host.name != name:
             self._refuse_used(name)
-        return await self._replace("hosts", name, host, host.name)
+        return await self._replace("hosts", name, host, host.name, mark)
 
     async def remove_host(self, name: str) -> Settings:
         """Raises `NotFound`, and `Conflict` while services or the engine name the host."""
@@ -90,18 +112,24 @@ class SettingsStore:
     async def add_service(self, service: Service) -> Settings:
         return await self._add("services", service, service.name)
 
-    async def replace_service(self, name: str, service: Service) -> Settings:
-        return await self._replace("services", name, service, service.name)
+    async def replace_service(
+        self, name: str, service: Service, mark: str | None = None
+    ) -> Settings:
+        return await self._replace("services", name, service, service.name, mark)
 
     async def remove_service(self, name: str) -> Settings:
         return await self._remove("services", name)
 
-    async def save_section(self, section: str, changes: Mapping[str, Any]) -> Settings:
-        """Change keys of a group (`engine`, `gateway`, …). Raises `ConfigError` for bad values."""
+    async def save_section(
+        self, section: str, changes: Mapping[str, Any], mark: str | None = None
+    ) -> Settings:
+        """Change keys of a group (`engine`, `gateway`, …). Raises `ConfigError` for bad values, and
+        `Stale`."""
         for key in changes:
             self._refuse_overridden(section, key)
 
         def change(text: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+            _refuse_stale(data, section, None, mark)
             group = {**(data.get(section) or {}), **changes}
             return edit.change_section(text, section, changes), {**data, section: group}
 
@@ -115,23 +143,26 @@ class SettingsStore:
 
         def change(text: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             items = data.get(section) or []
-            if _index(items, name) is not None:
+            if index_of(items, name) is not None:
                 raise Conflict(f"{section}: there is one named {name!r} already.", param="name")
             return edit.append_item(text, section, plain), {**data, section: [*items, plain]}
 
         return await self._save(change)
 
-    async def _replace(self, section: str, old: str, item: BaseModel, name: str) -> Settings:
+    async def _replace(
+        self, section: str, old: str, item: BaseModel, name: str, mark: str | None
+    ) -> Settings:
         self._refuse_overridden(section)
         everything = item.model_dump(mode="json")
         plain = _plain(item)
 
         def change(text: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             items = list(data.get(section) or [])
-            index = _index(items, old)
+            index = index_of(items, old)
             if index is None:
                 raise NotFound(f"{section}: there is none named {old!r}.")
-            if name != old and _index(items, name) is not None:
+            _refuse_stale(data, section, old, mark)
+            if name != old and index_of(items, name) is not None:
                 raise Conflict(f"{section}: there is one named {name!r} already.", param="name")
             # A key that is written stays written, with its default if need be: its comment stays.
             wanted = {key: everything[key] for key in items[index] if key in everything} | plain
@@ -150,7 +181,7 @@ class SettingsStore:
 
         def change(text: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             items = list(data.get(section) or [])
-            index = _index(items, name)
+            index = index_of(items, name)
             if index is None:
                 raise NotFound(f"{section}: there is none named {name!r}.")
             del items[index]
@@ -237,8 +268,15 @@ class SettingsStore:
         self._problems = problems
 
 
-def _index(items: Any, name: str) -> int | None:
-    return next((i for i, item in enumerate(items) if item.get("name") == name), None)
+def _refuse_stale(
+    data: Mapping[str, Any], section: str, item: str | None, mark: str | None
+) -> None:
+    if mark is not None and mark != mark_of(data, section, item):
+        named = section if item is None else f"{item} in {section}"
+        raise Stale(
+            f"The settings of {named} were changed meanwhile.",
+            advice="Look at what is saved now, then save again.",
+        )
 
 
 def _plain(item: BaseModel) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import pytest
 
 from server.base.errors import Conflict, InsufficientStorage, NotFound, Unavailable
 from server.config.load import ConfigError
+from server.config.marks import Origin
 from server.config.model import Host, Service
-from server.config.store import SettingsStore
+from server.config.store import SettingsStore, Stale
 from tests.disks import disk
 
 TEXT = """\
@@ -281,3 +282,43 @@ async def test_a_read_only_directory_is_told_and_reading_goes_on() -> None:
                 await store.add_host(Host(name="spark-3", address="x"))
             assert store.refresh() is False
             assert names(store) == ["spark-1", "spark-2"]
+
+
+# ---- what a saver has seen
+
+
+async def test_a_save_over_what_somebody_else_changed_is_refused(
+    store: SettingsStore, file: Path
+) -> None:
+    """A mark stands for what was seen: of a section, of one host. Comments do not count."""
+    engine, host = store.mark("engine"), store.mark("hosts", "spark-1")
+    file.write_text(file.read_text() + "# only a comment\n")
+    await store.save_section("engine", {"port": 8001}, engine)
+    await store.save_section("gateway", {"max_upload_mb": 5}, store.mark("gateway"))
+    before = file.read_text()
+    with pytest.raises(Stale, match="engine"):
+        await store.save_section("engine", {"port": 8002}, engine)
+    await store.replace_host("spark-2", Host(name="spark-2", address="192.0.2.22"))
+    await store.replace_host("spark-1", Host(name="spark-1", address="192.0.2.21"), host)
+    with pytest.raises(Stale, match="spark-1"):
+        await store.replace_host("spark-1", Host(name="spark-1", address="192.0.2.31"), host)
+    assert "8002" not in file.read_text()
+    assert before.splitlines()[0] == file.read_text().splitlines()[0]
+
+
+def test_where_a_value_comes_from_is_told(file: Path) -> None:
+    """Environment before file before default; a list that the environment gives is told too."""
+    file.write_text(TEXT + "engine: {port: 8001, image: mine}\n")
+    environ = {"SPARK_CONTROL_ENGINE__PORT": "8002", "SPARK_CONTROL_HOSTS": "[]"}
+    file.write_text(file.read_text().replace("host: spark-2, ", "host: x, "))
+    with pytest.raises(ConfigError) as caught:
+        SettingsStore(file.parent, environ)
+    assert [where for where, _ in caught.value.found] == [("services", 0, "host")]
+    file.write_text("engine: {port: 8001, image: mine}\n")
+    store = SettingsStore(file.parent, environ)
+    origins = store.origins("engine")
+    assert origins["port"] == Origin("environment", "SPARK_CONTROL_ENGINE__PORT")
+    assert origins["image"] == Origin("file")
+    assert origins["launcher"] == Origin("default")
+    assert store.variable("hosts") == "SPARK_CONTROL_HOSTS"
+    assert store.variable("services") is None
