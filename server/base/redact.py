@@ -81,7 +81,7 @@ _SIGNS = (
     *("hf_", "nvapi-", "sk-", "gho_", "ghp_", "ghs_", "ghu_", "github_pat_"),
 )
 
-_ANSI = re.compile(
+ANSI = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
     r"|\x1b[\]PX^_][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?"  # OSC, DCS, SOS, PM, APC
     r"|\x1b[ -/]*[0-~]?"
@@ -139,7 +139,7 @@ def is_secret_name(name: str) -> bool:
 
 def strip_ansi(text: str) -> str:
     """Without terminal control sequences (colours, cursor, titles)."""
-    return _ANSI.sub("", text) if "\x1b" in text or "\x9b" in text else text
+    return ANSI.sub("", text) if "\x1b" in text or "\x9b" in text else text
 
 
 def escape_controls(text: str, keep: str = "") -> str:

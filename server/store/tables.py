@@ -28,6 +28,14 @@ swaps = Table(
     comment="One row per swap, written before every effect.",
 )
 
+swap_logs = Table(
+    "swap_logs",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("log", Text, nullable=False),
+    comment="The end of what the engines of a swap wrote, of the newest swaps.",
+)
+
 phase_times = Table(
     "phase_times",
     metadata,

@@ -5,15 +5,13 @@ nothing: what follows what is `swap.machine`.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from server.base.clock import Clock
+from server.base.clock import Clock, iso
 from server.base.errors import InsufficientStorage, SparkError, Unavailable
 from server.base.logs import get_logger
-from server.base.redact import one_line, redact
 from server.launch.model import LaunchSpec, Progress
 from server.swap.estimate import ORDER, Position, beside, estimate, expected, unloading
 from server.swap.events import (
@@ -49,9 +47,10 @@ from server.swap.events import (
 )
 from server.swap.ground import EngineBrokeError, Ground, Listener
 from server.swap.ledger import Ledger
+from server.swap.log import SwapLog
 from server.swap.machine import advance
 from server.swap.model import SwapError, SwapRecord
-from server.swap.moving import back, stage_of
+from server.swap.moving import back, mark_of, stage_of
 from server.swap.node import ROLLBACK, Node
 from server.swap.preflight import Standing
 from server.swap.showing import Showing
@@ -59,8 +58,6 @@ from server.swap.timer import PHASE_OF_NODE, PhaseTimer
 
 TICK_SECONDS = 0.5
 SAVE_RETRY_SECONDS = 2.0
-LOG_LINES = 1000
-LINE_LIMIT = 2000
 
 
 class Driver(Listener):
@@ -80,7 +77,7 @@ class Driver(Listener):
         standing: Callable[[Placement], Standing],
     ) -> None:
         self.record = record
-        self.lines: deque[str] = deque(maxlen=LOG_LINES)
+        self.log = SwapLog(iso(clock.now()) or "")
         self._ground = ground
         self._ledger = ledger
         self._clock = clock
@@ -98,7 +95,7 @@ class Driver(Listener):
         self._whole = False
         self._note = ""
         self.cancelled_by: str | None = None
-        self._log = get_logger("swap").bind(swap_id=record.id)
+        self._logger = get_logger("swap").bind(swap_id=record.id)
 
     # ---- what others call
 
@@ -113,7 +110,7 @@ class Driver(Listener):
 
     def line(self, text: str) -> None:
         self._note = ""
-        self.lines.append(redact(one_line(text, LINE_LIMIT)))
+        self.log.hear(text, self._clock.now())
 
     def progress(self, progress: Progress) -> None:
         self._note = ""
@@ -130,6 +127,7 @@ class Driver(Listener):
             if isinstance(first, Event):
                 await self._take(first)
             else:
+                self._mark(self.record)
                 self._follow_node()
                 self._begin(first)
             while not self.record.state.final:
@@ -157,11 +155,14 @@ class Driver(Listener):
         record, effects = advance(before, event, self._clock.now())
         if record is before:
             return
+        if record.node != before.node:
+            self._mark(record)
+        record = record.with_(log_lines=self.log.next)
         served = next((effect for effect in effects if isinstance(effect, Serve)), None)
         await self._save(record, served)
         self.record = record
         if record.node != before.node:
-            self._log.info("swap.state", state=record.state.value, node=record.node)
+            self._logger.info("swap.state", state=record.state.value, node=record.node)
             self._follow_node()
         for effect in effects:
             if isinstance(effect, IMMEDIATE):
@@ -174,6 +175,11 @@ class Driver(Listener):
         if record.node != before.node and not record.state.final:
             await self._plan()
         self._showing.publish(self.record)
+
+    def _mark(self, record: SwapRecord) -> None:
+        said = mark_of(record)
+        if said:
+            self.log.mark(said, self._clock.now())
 
     def _follow_node(self) -> None:
         self._note = ""
@@ -220,7 +226,7 @@ class Driver(Listener):
                 else:
                     await self._ledger.save(record)
             except (InsufficientStorage, Unavailable) as error:
-                self._log.error("swap.not_saved", error=error.message)
+                self._logger.error("swap.not_saved", error=error.message)
                 self.record = replace(self.record, stage=f"paused: {error.message}")
                 self._showing.publish(self.record)
                 await self._clock.sleep(SAVE_RETRY_SECONDS)
@@ -249,7 +255,7 @@ class Driver(Listener):
         except SparkError as error:
             event = Broke(_as_swap_error(error))
         except Exception as error:  # a bug of ours must end the swap truthfully, never hang it
-            self._log.exception("swap.bug", effect=type(effect).__name__)
+            self._logger.exception("swap.bug", effect=type(effect).__name__)
             event = Broke(SwapError("internal", f"Unexpected {type(error).__name__}; see the log."))
         self._events.put_nowait((epoch, event))
 
@@ -318,7 +324,8 @@ class Driver(Listener):
         percent, eta = estimate(self._times, position)
         stage = self._note or timer.detail or stage_of(record)
         event = Advanced(stage, percent, eta)
-        self.record, _ = advance(record, event, self._clock.now())
+        moved, _ = advance(record, event, self._clock.now())
+        self.record = moved.with_(log_lines=self.log.next)
         self._showing.publish(self.record)
 
     async def _learn(self) -> None:

@@ -9,16 +9,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.base.clock import iso
 from server.store.database import Database
-from server.store.tables import facts, phase_times, swaps
+from server.store.tables import facts, phase_times, swap_logs, swaps
 from server.swap.estimate import KEEP
-from server.swap.model import Deployment, SwapRecord
+from server.swap.log import SwapLog
+from server.swap.model import Deployment, Past, SwapRecord
 
 SERVED = "served"
+KEPT_LOGS = 100
+"""Swaps whose log is kept."""
+NEWEST_FIRST = (swaps.c.created_at.desc(), swaps.c.id.desc())
 
 
 class Ledger:
@@ -85,16 +89,30 @@ class Ledger:
             rows = (await connection.execute(query)).scalars().all()
         return [SwapRecord.from_saved(json.loads(row)) for row in rows]
 
-    async def history(self, limit: int) -> list[SwapRecord]:
+    async def history(self, limit: int, wanted: Past | None = None) -> list[SwapRecord]:
         """Newest first."""
+        query = select(swaps.c.record).order_by(*NEWEST_FIRST).limit(limit)
+        if wanted is not None:
+            query = query.where(*_conditions(wanted))
         async with self._database.begin() as connection:
-            query = (
-                select(swaps.c.record)
-                .order_by(swaps.c.created_at.desc(), swaps.c.id.desc())
-                .limit(limit)
-            )
             rows = (await connection.execute(query)).scalars().all()
         return [SwapRecord.from_saved(json.loads(row)) for row in rows]
+
+    async def keep_log(self, swap_id: str, log: SwapLog) -> None:
+        """The end of it, and forget those of all but the newest swaps."""
+        row = {"id": swap_id, "log": json.dumps(log.to_saved())}
+        newest = select(swap_logs.c.id).order_by(swap_logs.c.id.desc()).limit(KEPT_LOGS)
+        async with self._database.begin() as connection:
+            await connection.execute(delete(swap_logs).where(swap_logs.c.id == swap_id))
+            await connection.execute(swap_logs.insert().values(**row))
+            kept = (await connection.execute(newest)).scalars().all()
+            await connection.execute(delete(swap_logs).where(swap_logs.c.id < kept[-1]))
+
+    async def log(self, swap_id: str) -> SwapLog | None:
+        async with self._database.begin() as connection:
+            query = select(swap_logs.c.log).where(swap_logs.c.id == swap_id)
+            value = (await connection.execute(query)).scalar_one_or_none()
+        return SwapLog.from_saved(json.loads(value)) if value else None
 
     async def learn(self, key: str, times: Mapping[str, float], now: datetime) -> None:
         """Add one load's phase times and forget all but the newest few of each phase."""
@@ -144,3 +162,16 @@ class Ledger:
         for key, phase, seconds in rows:
             found.setdefault(key, {}).setdefault(phase, []).append(seconds)
         return found
+
+
+def _conditions(wanted: Past) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.before:
+        at = select(swaps.c.created_at).where(swaps.c.id == wanted.before).scalar_subquery()
+        older = (swaps.c.created_at == at) & (swaps.c.id < wanted.before)
+        found.append((swaps.c.created_at < at) | older)
+    if wanted.states:
+        found.append(swaps.c.state.in_([state.value for state in wanted.states]))
+    if wanted.model:
+        found.append(swaps.c.model == wanted.model)
+    return found

@@ -132,7 +132,7 @@ class SwapRecord:
     an unload. `previous` is what was shown as served when the swap began. `evicted` is what goes
     for it. `touched`: they were told to stop. `comebacks` is what a rollback proves or restores,
     one after another: it is done with `restored` of them, and `lost` some. `fixed` keeps the target
-    where it was (a restart after a death).
+    where it was (a restart after a death). `log_lines` is how many lines its log has had.
     """
 
     id: str
@@ -161,6 +161,7 @@ class SwapRecord:
     touched: bool = False
     unloads: str | None = None
     fixed: bool = False
+    log_lines: int = 0
 
     @property
     def previous_model(self) -> str | None:
@@ -203,6 +204,7 @@ class SwapRecord:
             "steps": [step.to_dict() for step in self.steps],
             "error": self.error.to_dict() if self.error else None,
             "findings": [dict(finding) for finding in self.findings],
+            "log_lines": self.log_lines,
         }
 
     def to_saved(self) -> dict[str, Any]:
@@ -257,7 +259,18 @@ class SwapRecord:
             touched=body.get("touched", True),
             unloads=body.get("unloads"),
             fixed=body.get("fixed", False),
+            log_lines=body.get("log_lines", 0),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Which swaps of the history are wanted; empty: all. `before` is the id of one that is newer
+    than they are."""
+
+    before: str = ""
+    states: frozenset[State] = frozenset()
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,23 @@ def stage_of(record: SwapRecord) -> str:
     return STAGE_OF[node]
 
 
+MARKED = frozenset({Node.STARTING, Node.RB_STOPPING, Node.RB_STARTING, *FINAL_NODES})
+
+
+def mark_of(record: SwapRecord) -> str:
+    """What is written between the engines' lines when its node begins; empty for most nodes."""
+    node = Node(record.node)
+    if node not in MARKED:
+        return ""
+    words = STAGE_OF[node]
+    host = _host(record, node)
+    if node in FINAL_NODES or host is None:
+        return words
+    old = back(record) if node is Node.RB_STARTING else None
+    model = old.spec.model if old else record.model
+    return f"{words}: {model} on {host}"
+
+
 def record_target(record: SwapRecord) -> LaunchSpec:
     """The target of a record that is known to have one (not an unload)."""
     if record.target is None:

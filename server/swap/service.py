@@ -28,7 +28,8 @@ from server.swap.estimate import expected
 from server.swap.events import Admitted, CancelAsked, Effect, Event, Placement
 from server.swap.ground import Ground
 from server.swap.ledger import Ledger
-from server.swap.model import OnConflict, Serving, State, SwapRecord, Use
+from server.swap.log import SwapLog
+from server.swap.model import OnConflict, Past, Serving, State, SwapRecord, Use
 from server.swap.node import RELIEF, STAGE_OF, Node
 from server.swap.placer import Placer
 from server.swap.resume import Continue, Facts, Report, Wait, hosts_of, resume
@@ -38,7 +39,7 @@ from server.swap.vigil import Vigil
 QUEUE_LIMIT = 16
 LOOK_SECONDS = 2.0
 FAILED_LOOKS = 2
-KEPT_LOGS = 8
+KEPT_LOGS = 4
 
 
 class SwapService:
@@ -95,7 +96,7 @@ class SwapService:
             clock=clock,
             again=self._again,
         )
-        self._logs: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._logs: OrderedDict[str, SwapLog] = OrderedDict()
 
     # ---- life
 
@@ -177,10 +178,10 @@ class SwapService:
             raise NotFound(f"There is no swap {swap_id!r}.", param="id")
         return found
 
-    async def history(self, limit: int = 50) -> list[SwapRecord]:
+    async def history(self, limit: int = 50, wanted: Past | None = None) -> list[SwapRecord]:
         """Newest first; the running one as it is now."""
         current = self.current()
-        records = await self._ledger.history(limit)
+        records = await self._ledger.history(limit, wanted)
         return [current if current and r.id == current.id else r for r in records]
 
     def layout(self) -> tuple[Serving, ...]:
@@ -213,11 +214,14 @@ class SwapService:
         learned = self._learned.get(learning_key(spec)) if spec else None
         return left + sum(expected(learned).values()) if learned else None
 
-    def log_tail(self, swap_id: str) -> tuple[str, ...]:
-        """The engine's log lines seen by that swap: the running one and the last few."""
+    async def log(self, swap_id: str) -> SwapLog:
+        """What that swap has heard; of one that ended long ago the end, or nothing."""
         if self._driver is not None and self._driver.record.id == swap_id:
-            return tuple(self._driver.lines)
-        return self._logs.get(swap_id, ())
+            return self._driver.log
+        kept = self._logs.get(swap_id)
+        if kept is None:
+            kept = await self._ledger.log(swap_id)
+        return SwapLog("") if kept is None else kept
 
     async def place(self, model: str) -> Placement:
         """Where `model` would go now, and who would go for it. Raises `Conflict` when pinned models
@@ -447,6 +451,8 @@ class SwapService:
         try:
             with bind(swap_id=driver.record.id):  # in every log line, whichever room it is from
                 ended = await driver.run(first)
+                if driver.log.next:
+                    await self._outlive(self._ledger.keep_log(ended.id, driver.log))
         except Exception:  # a bug of ours: say so in the history, and keep the writer alive
             self._log.exception("swap.bug", swap_id=driver.record.id)
             ended = driver.record
@@ -454,7 +460,7 @@ class SwapService:
                 ended = await self._bury(ended)
         finally:
             self._driver = None
-            self._logs[driver.record.id] = tuple(driver.lines)
+            self._logs[driver.record.id] = driver.log
             while len(self._logs) > KEPT_LOGS:
                 self._logs.popitem(last=False)
         self._showing.publish(ended)

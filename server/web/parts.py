@@ -25,7 +25,8 @@ from server.gateway.sweep.model import Sweep, Wish
 from server.gateway.usage.model import Place, Sums
 from server.launch.model import PlannedCommand
 from server.ssh.model import Refusal, Target
-from server.swap.model import OnConflict, Serving, SwapRecord
+from server.swap.log import SwapLog
+from server.swap.model import OnConflict, Past, Serving, SwapRecord
 
 
 class SettingsStore(Protocol):
@@ -94,11 +95,13 @@ class Swaps(Protocol):
 
     def serving(self) -> Serving | None: ...
 
-    def log_tail(self, swap_id: str) -> Sequence[str]: ...
+    async def log(self, swap_id: str) -> SwapLog: ...
 
     async def get(self, swap_id: str) -> SwapRecord: ...
 
-    async def history(self, limit: int = 50) -> Sequence[SwapRecord]: ...
+    async def history(
+        self, limit: int = 50, wanted: Past | None = None
+    ) -> Sequence[SwapRecord]: ...
 
     async def preflight(self, model: str) -> Sequence[Finding]: ...
 

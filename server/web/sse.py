@@ -47,7 +47,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._bus.subscribe(self._kinds) as events:
-            watcher = asyncio.create_task(_leave(receive, events))
+            watcher = asyncio.create_task(leave(receive, events))
             try:
                 start = {"status": self.status_code, "headers": self.raw_headers}
                 await send({"type": "http.response.start", **start})
@@ -96,7 +96,7 @@ async def _body(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-async def _leave(receive: Receive, events: Subscription) -> None:
+async def leave(receive: Receive, events: Subscription) -> None:
     """The reader is gone: end the iteration it was waiting in."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from server.launch.model import Engine, LaunchSpec, Progress
-from server.swap.driver import LINE_LIMIT
 from server.swap.ground import Listener
+from server.swap.log import LINE_LIMIT
 from server.swap.model import State, SwapError
 from tests.swap.test_service import House, house_at
 
@@ -93,7 +93,7 @@ async def test_kept_log_lines_are_short_inert_and_without_secrets(house: House) 
 
     loads_with(house, say)
     record = await house.swap("one")
-    long, secret = house.service.log_tail(record.id)
+    long, secret = (await house.service.log(record.id)).texts()
     assert len(long) <= LINE_LIMIT
     assert "sk-abcdefgh" not in secret
     assert secret.isprintable()

@@ -142,7 +142,7 @@ async def test_a_swap_ends_serving_and_says_what_it_did(house: House) -> None:
         "loading",
         "warming",
     ]
-    assert house.service.log_tail(record.id) == ("Loading weights took 1 seconds",)
+    assert (await house.service.log(record.id)).texts() == ("Loading weights took 1 seconds",)
 
 
 async def test_the_second_swap_replaces_the_first_engine_and_never_runs_beside_it(

@@ -28,7 +28,8 @@ from server.gateway.usage.service import Usage
 from server.launch.model import PlannedCommand
 from server.ssh.hostkeys import HostKeys
 from server.store.database import Database
-from server.swap.model import OnConflict, Serving, SwapRecord
+from server.swap.log import SwapLog
+from server.swap.model import OnConflict, Past, Serving, SwapRecord
 from server.web.app import create_api, create_edge
 from server.web.metrics import FleetCollector
 from server.web.parts import Check, Parts
@@ -118,8 +119,11 @@ class FakeSwaps:
     def serving(self) -> Serving | None:
         return self.served
 
-    def log_tail(self, swap_id: str) -> Sequence[str]:
-        return self.lines
+    async def log(self, swap_id: str) -> SwapLog:
+        log = SwapLog("then")
+        for line in self.lines:
+            log.hear(line, T0)
+        return log
 
     async def get(self, swap_id: str) -> SwapRecord:
         found = next((one for one in self.records if one.id == swap_id), None)
@@ -127,8 +131,15 @@ class FakeSwaps:
             raise NotFound(f"There is no swap {swap_id!r}.", param="id")
         return found
 
-    async def history(self, limit: int = 50) -> Sequence[SwapRecord]:
-        return self.records[:limit]
+    async def history(self, limit: int = 50, wanted: Past | None = None) -> Sequence[SwapRecord]:
+        wanted = wanted or Past()
+        newer = [one.id for one in self.records].index(wanted.before) + 1 if wanted.before else 0
+        return [
+            one
+            for one in self.records[newer:]
+            if (not wanted.model or one.model == wanted.model)
+            and (not wanted.states or one.state in wanted.states)
+        ][:limit]
 
     async def preflight(self, model: str) -> Sequence[Finding]:
         return [Finding("memory", Severity.ERROR, "does not fit", "use a smaller one", "spark-1")]

@@ -146,7 +146,7 @@ async def logs(
     find(parts, name)
     settings = parts.settings.current
     if container is None and settings.engine.launcher == "bare":
-        return reply({"host": name, "container": None, "lines": _engine_lines(parts, lines)})
+        return reply({"host": name, "container": None, "lines": await _engine_lines(parts, lines)})
     wanted = container or _engine_on(parts, name) or settings.engine.container
     found = await parts.logs.tail(name, wanted, lines)
     return reply({"host": name, "container": wanted, "lines": list(found)})
@@ -162,13 +162,13 @@ def _engine_on(parts: Parts, host: str) -> str | None:
     return next(here, None)
 
 
-def _engine_lines(parts: Parts, lines: int) -> list[str]:
+async def _engine_lines(parts: Parts, lines: int) -> list[str]:
     """Without docker the engine's log is what the last swap read of it."""
     current, serving = parts.swaps.current(), parts.swaps.serving()
     tag = current.id if current else serving.deployment.engine.tag if serving else None
     if tag is None:
         raise Unavailable("No engine is running, so there is no log to show.")
-    return list(parts.swaps.log_tail(tag))[-lines:]
+    return list((await parts.swaps.log(tag)).texts())[-lines:]
 
 
 def routes() -> APIRouter:

@@ -5,8 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.swap.model import OnConflict, SwapRecord
-from server.web.api.views import layout_view, serving_view
+from server.base.errors import InvalidValue, Unavailable
+from server.swap.log import MOST_LINES
+from server.swap.model import OnConflict, Past, State, SwapRecord
+from server.web.api.events import MAX_READERS
+from server.web.api.views import layout_view, log_view, serving_view
+from server.web.log_stream import LogStream
 from server.web.reply import API, PartsOf, RequesterOf, reply
 
 FIELDS = (
@@ -28,6 +32,7 @@ FIELDS = (
     "steps",
     "error",
     "findings",
+    "log_lines",
 )
 
 Id = Annotated[str, Path(max_length=100)]
@@ -66,9 +71,26 @@ async def unload(parts: PartsOf, who: RequesterOf, body: UnloadRequest | None = 
     return _accepted(await parts.swaps.unload(body.model if body else None, requested_by=who))
 
 
-async def history(parts: PartsOf, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> Response:
-    records = await parts.swaps.history(limit)
+async def history(
+    parts: PartsOf,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    before: Annotated[str, Query(max_length=100)] = "",
+    state: Annotated[str, Query(max_length=200)] = "",
+    model: Annotated[str, Query(max_length=512)] = "",
+) -> Response:
+    """Newest first. `state` is one or several with commas; `before` is the id of a newer one."""
+    records = await parts.swaps.history(limit, Past(before, states(state), model))
     return reply({"swaps": [record.to_dict() for record in records]})
+
+
+def states(text: str) -> frozenset[State]:
+    """Raises `InvalidValue`."""
+    known = {one.value: one for one in State}
+    asked = [word.strip() for word in text.split(",") if word.strip()]
+    odd = [word for word in asked if word not in known]
+    if odd:
+        raise InvalidValue(f"state: {odd[0][:40]!r} is none of {', '.join(known)}", param="state")
+    return frozenset(known[word] for word in asked)
 
 
 async def current(parts: PartsOf) -> Response:
@@ -93,9 +115,29 @@ async def one(parts: PartsOf, swap_id: Id) -> Response:
 
 
 async def log(parts: PartsOf, swap_id: Id) -> Response:
-    """The engine's lines that this swap has read; kept for the last few swaps."""
+    """The engine's lines that this swap has read, as plain text."""
     record = await parts.swaps.get(swap_id)
-    return reply({"id": record.id, "lines": list(parts.swaps.log_tail(record.id))})
+    kept = await parts.swaps.log(record.id)
+    return reply({"id": record.id, "lines": list(kept.texts())})
+
+
+async def logs(
+    parts: PartsOf,
+    swap_id: Id,
+    *,
+    after: Annotated[int, Query(ge=0)] = 0,
+    run: Annotated[str, Query(max_length=100)] = "",
+    lines: Annotated[int, Query(ge=1, le=MOST_LINES)] = MOST_LINES,
+    follow: bool = False,
+) -> Response:
+    """The same from line `after` on, with colours; a `run` that is not this one's starts anew."""
+    record = await parts.swaps.get(swap_id)
+    if follow:
+        if parts.bus.subscribers >= MAX_READERS:
+            raise Unavailable("Too many readers follow already.", retry_after=30)
+        return LogStream(parts, record, heartbeat_seconds=parts.heartbeat_seconds, most=lines)
+    kept = await parts.swaps.log(record.id)
+    return reply(log_view(record, kept, after if run in {"", kept.run} else 0, lines))
 
 
 async def cancel(parts: PartsOf, who: RequesterOf, swap_id: Id) -> Response:
@@ -109,6 +151,7 @@ def routes() -> APIRouter:
     api.add_api_route("/swaps/current", current, methods=["GET"])
     api.add_api_route("/swaps/{swap_id}", one, methods=["GET"])
     api.add_api_route("/swaps/{swap_id}/log", log, methods=["GET"])
+    api.add_api_route("/swaps/{swap_id}/logs", logs, methods=["GET"])
     api.add_api_route("/swaps/{swap_id}/cancel", cancel, methods=["POST"], status_code=202)
     api.add_api_route("/unload", unload, methods=["POST"], status_code=202)
     return api

@@ -8,6 +8,7 @@ from server.catalog.model import Catalog, Model
 from server.config.model import Host, Service
 from server.gateway.listing import state_of
 from server.ssh.model import Target
+from server.swap.log import SwapLog
 from server.swap.model import SwapRecord
 from server.web.parts import Parts
 
@@ -63,6 +64,18 @@ def models_view(parts: Parts, catalog: Catalog) -> dict[str, Any]:
 def layout_view(parts: Parts) -> list[dict[str, Any]]:
     """All that is served, oldest first."""
     return [serving.to_dict() for serving in parts.swaps.layout()]
+
+
+def log_view(record: SwapRecord, log: SwapLog, after: int, most: int) -> dict[str, Any]:
+    """The lines from `after` on. `next` is where to go on; `first` the oldest that is kept."""
+    return {
+        "id": record.id,
+        "state": record.state.value,
+        "run": log.run,
+        "first": log.first,
+        "next": log.next,
+        "lines": [line.to_dict() for line in log.after(after, most)],
+    }
 
 
 def serving_view(parts: Parts) -> dict[str, Any] | None:
