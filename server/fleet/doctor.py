@@ -4,6 +4,7 @@ Owns the asking, and what can be told when the host cannot be asked. Refuses to 
 there. The rules are in `diagnosis.py`.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from server.base.clock import Clock
@@ -29,9 +30,18 @@ class PinnedKeys(Protocol):
 
 
 async def check(
-    host: Host, shells: Shells, *, settings: Settings, hostkeys: PinnedKeys, clock: Clock
+    host: Host,
+    shells: Shells,
+    *,
+    settings: Settings,
+    hostkeys: PinnedKeys,
+    clock: Clock,
+    tell: Callable[[Sequence[Finding]], None] = lambda _findings: None,
 ) -> list[Finding]:
-    """Findings of one host, good ones too. A host that cannot be asked has findings as well."""
+    """Findings of one host, good ones too. A host that cannot be asked has findings as well.
+
+    `tell` hears the first ones while the rest is asked.
+    """
     try:
         shell = shells.shell(host.name)
         before, moment = clock.monotonic(), clock.now()
@@ -48,6 +58,7 @@ async def check(
     if theirs is not None:
         ahead = theirs - (moment.timestamp() + seconds / 2)
         findings.append(diagnosis.clock_finding(host.name, ahead, seconds / 2))
+    tell(findings)
     return findings + await _ask(host, shell, settings)
 
 

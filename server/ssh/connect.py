@@ -22,7 +22,7 @@ from server.ssh.model import Limits, Target
 from server.ssh.slots import Slots
 
 # What we know to be sound, cheapest first; the type of a pinned key is moved to the front.
-_HOST_KEY_ALGS = (
+HOST_KEY_ALGS = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
     "ecdsa-sha2-nistp384",
@@ -120,7 +120,7 @@ def _options(
         "gss_auth": False,
         "preferred_auth": "publickey",
         "known_hosts": lambda host, addr, port: ([], [], []),
-        "server_host_key_algs": sorted(_HOST_KEY_ALGS, key=lambda alg: not _is_for(alg, types)),
+        "server_host_key_algs": sorted(HOST_KEY_ALGS, key=lambda alg: not _is_for(alg, types)),
         "compression_algs": ["none"],
         "keepalive_interval": limits.keepalive_interval,
         "keepalive_count_max": limits.keepalive_count,
