@@ -105,6 +105,8 @@ def _example(where: tuple[str, ...]) -> str:
         return '[{"name": "spark-1", "address": "192.0.2.11"}]'
     if where == ("services",):
         return '[{"name": "kokoro", "kind": "tts", "host": "spark-1", "port": 8880}]'
+    if where == ("links",):
+        return '[{"name": "Open WebUI", "url": "http://spark-1:3000"}]'
     if len(where) == 1:
         return f'{{"{keys_at(where)[0]}": …}}'
     return '["first", "second"]'

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -48,6 +49,31 @@ def _absolute(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    """It becomes an `href`: no `javascript:`, no password in it, nothing that cannot be seen."""
+    use = "use an address like http://spark-2:3000/path"
+    if not value.isascii() or not value.isprintable() or set(value) & set(" \"'<>`\\"):
+        raise ValueError(f"holds a character that an address cannot have: {use}")
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        named = parts.username is not None or parts.password is not None
+        _ = parts.port
+    except ValueError:
+        sound = named = False
+    if not sound:
+        raise ValueError(f"is not a web address: {use}")
+    if named:
+        raise ValueError(f"holds a user or password, which everybody would see: {use}")
+    return value
+
+
+def _visible(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("holds a character that cannot be seen")
+    return value
+
+
 HostName = Annotated[
     str, _matching(HOST_NAME, "name", "lower-case letters, digits and inner hyphens, at most 63")
 ]
@@ -75,6 +101,8 @@ ModelName = Annotated[
     str, _matching(MODEL_NAME, "model name", "letters, digits and . _ : / @ + -, at most 200")
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
+WebAddress = Annotated[str, Field(max_length=500), AfterValidator(_web_address)]
+LinkName = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_visible)]
 RemotePath = Annotated[str, AfterValidator(_absolute)]
 
 
@@ -209,6 +237,13 @@ class Engine(Section):
     )
 
 
+class Link(Section):
+    """A page elsewhere that the dashboard leads to, such as Open WebUI."""
+
+    name: LinkName = Field(description="What the link says.")
+    url: WebAddress = Field(description="Where it leads; http or https.")
+
+
 AUDIO_KINDS = frozenset({"asr", "diarize"})
 AUDIO_DEFAULT = 2
 AUDIO_CEILING = 3
@@ -252,6 +287,11 @@ class Service(Section):
     )
     path_prefix: HealthPath | None = Field(
         default=None, description="Path put in front of every request to it, like /api."
+    )
+    links: tuple[Link, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Pages of its own that the dashboard leads to, each with `name` and `url`.",
     )
 
     @model_validator(mode="after")
@@ -433,6 +473,9 @@ class Settings(Section):
     hosts: tuple[Host, ...] = Field(default=(), description="The Sparks.")
     engine: Engine = Engine()
     services: tuple[Service, ...] = Field(default=(), description="The services beside the engine.")
+    links: tuple[Link, ...] = Field(
+        default=(), max_length=50, description="Pages elsewhere that the dashboard leads to."
+    )
     gateway: Gateway = Gateway()
     audio: Audio = Audio()
     auth: Auth = Auth()

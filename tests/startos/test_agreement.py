@@ -17,6 +17,9 @@ LEFT_OUT = {
     "fleet.keep_minutes": "nobody needs a form for it",
     "fleet.sample_seconds": "nobody needs a form for it",
     "fleet.stale_seconds": "nobody needs a form for it",
+    "links.name": "links are written by hand",
+    "links.url": "links are written by hand",
+    "services.links": "links are written by hand",
     "log.format": "a service has no terminal",
 }
 
