@@ -1,0 +1,63 @@
+"""What transcripts are made of. Times are seconds from the beginning of the recording.
+
+These are tuples and not dataclasses: a long meeting has a hundred thousand words, and making a
+tuple costs a third.
+"""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+How = Literal["overlap", "nearest", "sentence", "flip", "channel", "none"]
+"""What a word's speaker was decided by: time shared with a turn, the nearest turn within reach, the
+rest of its sentence, its two neighbours, the channel it was heard on; `none`: it has no speaker."""
+
+
+class Word(NamedTuple):
+    """As a recogniser gave it. `confidence` is 0 to 1, None when it was not told."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float | None = None
+
+
+class Turn(NamedTuple):
+    """Somebody speaks from `start` to `end`. Turns of different speakers may overlap."""
+
+    speaker: str
+    start: float
+    end: float
+
+
+class Said(NamedTuple):
+    """A word with its speaker (None: nobody near enough spoke).
+
+    `certainty` is how far the speaker leads the next best, as a share of the word's time (0 to 1).
+    `overlapped` tells that somebody else spoke during the word too.
+    """
+
+    word: Word
+    speaker: str | None
+    certainty: float
+    overlapped: bool
+    how: How
+    channel: str | None = None
+
+
+class Segment(NamedTuple):
+    """Words of one speaker without a long pause, in order."""
+
+    speaker: str | None
+    start: float
+    end: float
+    words: tuple[Said, ...]
+    channel: str | None = None
+
+    @property
+    def text(self) -> str:
+        return joined(said.word.text for said in self.words)
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Words as a sentence. Recognisers differ: some bring the space before a word with it."""
+    return " ".join(filter(None, (text.strip() for text in texts)))
