@@ -9,7 +9,7 @@ import random
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from server.config.model import Host, Settings
 from server.config.paths import DataDir
 from server.config.store import SettingsStore
 from server.fleet import doctor
+from server.fleet.examination import Examinations, Tell
 from server.fleet.service import Fleet
 from server.gateway.admission.probe import Probing
 from server.gateway.admission.service import Admission
@@ -90,6 +91,7 @@ class App:
     database: Database
     pool: SshPool
     fleet: Fleet
+    examinations: Examinations
     discovery: DiscoveryCache
     logs: ContainerLogs
     swaps: SwapService
@@ -145,6 +147,7 @@ class App:
         await self.notices.close()
         await self.swap_metrics.close()
         await self.logs.close()
+        await self.examinations.close()
         await self.fleet.close()
         await self.pool.close()
         await self.upstream.close()
@@ -331,10 +334,12 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         ended=[*load.ended, gate.ended, usage],
     )
 
-    async def examine(host: Host) -> list[Finding]:
+    async def examine(host: Host, tell: Tell = lambda _findings: None) -> list[Finding]:
         return await doctor.check(
-            host, pool, settings=store.current, hostkeys=hostkeys, clock=clock
+            host, pool, settings=store.current, hostkeys=hostkeys, clock=clock, tell=tell
         )
+
+    examinations = Examinations(examine, bus, clock)
 
     async def hosts_changed(name: str) -> None:
         await app.hosts_changed(name)
@@ -359,6 +364,8 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         started=started,
         activity=load.activity,
         sweeps=load.sweeps,
+        examinations=examinations,
+        data=data,
     )
     notices = NoticeBoard(bus, clock)
     site = make_site(
@@ -378,6 +385,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         database=database,
         pool=pool,
         fleet=fleet,
+        examinations=examinations,
         discovery=discovery,
         logs=logs,
         swaps=swaps,
@@ -445,7 +453,7 @@ async def _drain(inflight: InFlight, seconds: float, models: Sequence[str]) -> i
 async def _scan(pool: SshPool, store: SettingsStore, host: str) -> Sequence[Mapping[str, Any]]:
     engine = store.current.engine
     found = await discover(pool.shell(host), engine.model_roots, engine.hf_home)
-    return [{**asdict(one), "source": {one.kind: one.ref}} for one in found]
+    return [one.to_dict() for one in found]
 
 
 def _pinned(catalog: Catalog) -> frozenset[str]:

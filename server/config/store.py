@@ -193,7 +193,11 @@ class SettingsStore:
 
     async def _save(self, change: Edit) -> Settings:
         async with self._saving:
-            raw, settings = await asyncio.to_thread(self._write, change)
+            try:
+                raw, settings = await asyncio.to_thread(self._write, change)
+            except Stale:
+                self.refresh()  # so that the saver is shown what it has not seen
+                raise
             if raw != self._raw:
                 self._take(raw, settings)
         return self._current

@@ -17,14 +17,19 @@ from server.base.errors import Unavailable
 from server.base.finding import Finding
 from server.base.health import Verdict
 from server.catalog.model import Catalog, Model
+from server.catalog.service import Checked
+from server.config.marks import Origin
 from server.config.model import Host, Service, Settings
+from server.config.paths import DataDir
+from server.fleet.examination import Examinations
 from server.fleet.model import HostStatus, Sample, ServiceStatus
 from server.gateway.activity import Activity
 from server.gateway.keys.model import Draft, Key, Minted
 from server.gateway.sweep.model import Sweep, Wish
 from server.gateway.usage.model import Place, Sums
-from server.launch.model import PlannedCommand
+from server.launch.model import LaunchSpec, PlannedCommand
 from server.ssh.model import Refusal, Target
+from server.ssh.offer import offered
 from server.swap.log import SwapLog
 from server.swap.model import OnConflict, Past, Serving, SwapRecord
 
@@ -40,11 +45,27 @@ class SettingsStore(Protocol):
 
     async def add_host(self, host: Host) -> object: ...
 
-    async def replace_host(self, name: str, host: Host) -> object: ...
+    async def replace_host(self, name: str, host: Host, mark: str | None = None) -> object: ...
 
     async def remove_host(self, name: str) -> object: ...
 
-    async def replace_service(self, name: str, service: Service) -> object: ...
+    async def add_service(self, service: Service) -> object: ...
+
+    async def replace_service(
+        self, name: str, service: Service, mark: str | None = None
+    ) -> object: ...
+
+    async def remove_service(self, name: str) -> object: ...
+
+    async def save_section(
+        self, section: str, changes: Mapping[str, Any], mark: str | None = None
+    ) -> object: ...
+
+    def mark(self, section: str, item: str | None = None) -> str: ...
+
+    def origins(self, section: str) -> Mapping[str, Origin]: ...
+
+    def variable(self, section: str) -> str | None: ...
 
 
 class CatalogStore(Protocol):
@@ -58,7 +79,11 @@ class CatalogStore(Protocol):
 
     async def set_knobs(self, model_id: str, knobs: dict[str, Any]) -> Model: ...
 
+    def check(self, body: object, replaces: str | None = None) -> Checked: ...
+
     async def remove(self, model_id: str) -> object: ...
+
+    async def reset(self, model_id: str) -> Model: ...
 
 
 class Fleet(Protocol):
@@ -107,6 +132,8 @@ class Swaps(Protocol):
 
     async def command(self, model: str) -> Sequence[PlannedCommand]: ...
 
+    def preview(self, spec: LaunchSpec) -> Sequence[PlannedCommand]: ...
+
 
 class Sweeps(Protocol):
     """Raises `NotFound`, `InvalidValue`, and `Conflict` while another one is running."""
@@ -123,6 +150,12 @@ class Sweeps(Protocol):
 
 
 class HostKeys(Protocol):
+    """`pin` trusts a key that a person has compared; `pinned` is its fingerprint."""
+
+    def pinned(self, target: Target) -> str | None: ...
+
+    def pin(self, target: Target, key: str) -> None: ...
+
     def refused(self, name: str) -> Refusal | None: ...
 
     def accept(self, target: Target, expected: str | None = None) -> str: ...
@@ -187,7 +220,8 @@ class Parts:
     `doctor` runs the checks of one host. `hosts_changed` is told the name of a host that was added,
     changed, removed or whose key was accepted, after it was saved: it drops the old connection and
     reconciles the fleet. `allowed_hosts` are names under which people reach this app, beside IP
-    addresses and local names (see `web.guard`). `registry` is the app's own.
+    addresses and local names (see `web.guard`). `registry` is the app's own. `offered_key` is the
+    host key that a machine shows before it is trusted; `examinations` keep what the doctor found.
     """
 
     settings: SettingsStore
@@ -210,6 +244,15 @@ class Parts:
     heartbeat_seconds: float = 15.0
     activity: Activity = field(default_factory=lambda: Activity(time.monotonic))
     sweeps: Sweeps | None = None
+    offered_key: Callable[[Target], Awaitable[str]] = offered
+    examinations: Examinations | None = None
+    data: DataDir | None = None
+
+    @property
+    def examining(self) -> Examinations:
+        if self.examinations is None:
+            raise Unavailable("Hosts cannot be examined here.")
+        return self.examinations
 
     @property
     def sweeping(self) -> Sweeps:

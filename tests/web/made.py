@@ -1,5 +1,6 @@
 """The JSON API of the tests: real settings, catalog, host keys and bus; fleet and swaps by hand."""
 
+import shlex
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,21 +13,24 @@ from starlette.types import ASGIApp
 
 from server.base.bus import EventBus
 from server.base.clock import SystemClock
-from server.base.errors import Conflict, NotFound
+from server.base.errors import Conflict, HostUnreachable, NotFound
 from server.base.finding import Finding, Severity
 from server.base.health import Verdict
 from server.base.logs import get_logger
 from server.catalog.service import CatalogService
 from server.config.model import Host
+from server.config.paths import DataDir
 from server.config.store import SettingsStore
+from server.fleet.examination import Examinations, Tell
 from server.fleet.model import HostStatus, Sample, ServiceStatus
 from server.gateway.keys.ledger import KeyLedger
 from server.gateway.keys.service import Keys
 from server.gateway.sweep.model import Sweep, Wish
 from server.gateway.usage.ledger import UsageLedger
 from server.gateway.usage.service import Usage
-from server.launch.model import PlannedCommand
+from server.launch.model import LaunchSpec, PlannedCommand
 from server.ssh.hostkeys import HostKeys
+from server.ssh.model import Target
 from server.store.database import Database
 from server.swap.log import SwapLog
 from server.swap.model import OnConflict, Past, Serving, SwapRecord
@@ -45,6 +49,11 @@ services:
   - {name: parakeet, kind: asr, host: spark-2, port: 8001, container: parakeet-asr, ssh_user: audio}
   - {name: kokoro, kind: tts, host: spark-2, port: 8880}
 """
+OFFERED = {
+    f"192.0.2.{number}": f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{number}9uZW9uZW9uZW9uZW9uZW9uZW9u"
+    for number in (11, 12, 13)
+}
+"""The host keys that machines show, by address; the others do not answer."""
 MODELS = """\
 models:
   - id: tiny
@@ -148,6 +157,10 @@ class FakeSwaps:
         argv = ("docker", "run", "-e", "HF_TOKEN=hf_secret")
         return [PlannedCommand("run", "spark-1", argv, "docker run -e HF_TOKEN=[redacted]")]
 
+    def preview(self, spec: LaunchSpec) -> Sequence[PlannedCommand]:
+        shown = shlex.join(spec.argv)
+        return [PlannedCommand("start", spec.head.host, spec.argv, shown)]
+
     def _made(self, model: str | None, requested_by: str) -> SwapRecord:
         made = record().with_(
             id=f"swap-{len(self.records) + 1}", model=model, requested_by=requested_by
@@ -244,22 +257,34 @@ async def _gateway(_scope: Any, _receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def web(
-    data: Path, *, checks: Sequence[Check] = (), heartbeat_seconds: float = 15.0, **options: Any
+    data: Path,
+    *,
+    checks: Sequence[Check] = (),
+    heartbeat_seconds: float = 15.0,
+    config: str = CONFIG,
+    environ: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Web]:
     """`data` becomes a data directory with two hosts, two services and two models."""
-    (data / "config.yaml").write_text(CONFIG)
+    (data / "config.yaml").write_text(config)
     (data / "models.yaml").write_text(MODELS)
     fleet, swaps, discovery, logs = FakeFleet(), FakeSwaps(), FakeDiscovery(), FakeLogs()
     changed: list[str] = []
     allowed: list[str] = []
-    settings = SettingsStore(data, {})
+    settings = SettingsStore(data, environ or {})
+    bus = EventBus()
     clock, registry = SystemClock(), CollectorRegistry()
     registry.register(FleetCollector(fleet, swaps, clock))
 
     async def hosts_changed(name: str) -> None:
         changed.append(name)
 
-    async def doctor(host: Host) -> Sequence[Finding]:
+    async def offered(target: Target) -> str:
+        if target.address not in OFFERED:
+            raise HostUnreachable(f"{target.address} did not answer.", advice="Is it on?")
+        return OFFERED[target.address]
+
+    async def doctor(host: Host, tell: Tell = lambda _findings: None) -> Sequence[Finding]:
         return [Finding("ssh", Severity.OK, "It answers.", host=host.name)]
 
     database = Database(f"sqlite+aiosqlite:///{data}/spark-control.db")
@@ -277,7 +302,7 @@ async def web(
         logs=logs,
         keys=Keys(KeyLedger(database), clock),
         usage=Usage(UsageLedger(database), clock),
-        bus=EventBus(),
+        bus=bus,
         clock=clock,
         doctor=doctor,
         hosts_changed=hosts_changed,
@@ -287,6 +312,9 @@ async def web(
         started=T0,
         heartbeat_seconds=heartbeat_seconds,
         sweeps=FakeSweeps(),
+        offered_key=offered,
+        examinations=Examinations(doctor, bus, clock),
+        data=DataDir(data),
     )
     api = create_api(parts, **options)
     edge = create_edge(parts, api, {"v1": _gateway}, log=get_logger("web"))
