@@ -8,7 +8,8 @@ what is in memory, once a second.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry
@@ -55,6 +56,7 @@ class BusyMeter(Collector):
         self._hosts = hosts
         self._spent = spent
         self._ended: deque[tuple[Sequence[str], Presence]] = deque(maxlen=ENDED)
+        self._guests: dict[int, tuple[Sequence[str], Presence]] = {}
         self._keys: dict[str, str | None] = {}
         self._seen: dict[str, datetime] = {}
         self.seconds: dict[tuple[str, str, str], float] = {}
@@ -75,6 +77,17 @@ class BusyMeter(Collector):
         """Keep who was here until the next sample of the host tells how busy it was."""
         if passage.admitted is not None and not passage.cached:
             self._ended.append((self._hosts(passage), self._presence(passage, passage.admitted)))
+
+    @contextmanager
+    def guest(self, hosts: Sequence[str], service: str, client: str) -> Iterator[None]:
+        """Somebody who is in flight on `hosts` for a while and is no passage. Of no key."""
+        one = Presence(service, client, self._clock.monotonic())
+        self._guests[id(one)] = hosts, one
+        try:
+            yield
+        finally:
+            del self._guests[id(one)]
+            self._ended.append((hosts, replace(one, end=self._clock.monotonic())))
 
     def _presence(self, passage: Passage, admitted: float) -> Presence:
         client = client_of(passage.caller)
@@ -119,7 +132,8 @@ class BusyMeter(Collector):
             for one in self._under_way()
             if one.admitted is not None and host in self._hosts(one)
         ]
-        return running + [one for hosts, one in self._ended if host in hosts]
+        others = (*self._guests.values(), *self._ended)
+        return running + [one for hosts, one in others if host in hosts]
 
     def _book(self, host: str, shares: Iterable[Share]) -> None:
         for share in shares:

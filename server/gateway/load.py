@@ -24,12 +24,15 @@ from server.gateway.busy_meter import BusyMeter, Spent
 from server.gateway.cache.service import DiskCache
 from server.gateway.inflight import InFlight
 from server.gateway.metrics import GatewayMetrics
-from server.gateway.model import Observer, Passage, Route, UpstreamClient
+from server.gateway.model import Observer, Route, UpstreamClient
 from server.gateway.sweep.ground import GatewayGround, finder
 from server.gateway.sweep.ledger import SweepLedger
 from server.gateway.sweep.service import Sweeps
 from server.store.database import Database
 from server.swap.model import Serving
+
+SWEEP = "sweep"
+"""The client under which the GPU time of a sweep is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def make_load(
         clock,
         statuses=statuses,
         under_way=activity.under_way,
-        hosts=lambda passage: _hosts(passage, layout()),
+        hosts=lambda passage: _hosts(passage.host, passage.model, layout()),
         spent=spent,
     )
     sweeps = Sweeps(
@@ -108,6 +111,11 @@ def make_load(
             inflight=inflight,
             monotonic=clock.monotonic,
             since=clock.monotonic(),
+            present=lambda upstream: busy.guest(
+                _hosts(upstream.host, upstream.name.rpartition("@")[0], layout()),
+                upstream.name,
+                SWEEP,
+            ),
         ),
         client=client,
         ledger=SweepLedger(database),
@@ -125,15 +133,15 @@ def make_load(
     return Load(activity, metrics, busy, LoopLag(metrics.lag, clock.monotonic), sweeps, cache)
 
 
-def _hosts(passage: Passage, layout: Sequence[Serving]) -> Sequence[str]:
+def _hosts(host: str, model: str, layout: Sequence[Serving]) -> Sequence[str]:
     """A model over several nodes works on all of them."""
-    if not passage.host:
+    if not host:
         return ()
     for serving in layout:
-        if serving.model == passage.model:
+        if serving.model == model:
             nodes = (node.host for node in serving.deployment.spec.nodes)
-            return tuple(dict.fromkeys((passage.host, *nodes)))
-    return (passage.host,)
+            return tuple(dict.fromkeys((host, *nodes)))
+    return (host,)
 
 
 def _identity(route: Route, settings: Settings, layout: Sequence[Serving]) -> str:

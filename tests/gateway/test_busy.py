@@ -122,6 +122,30 @@ def test_the_meter_books_each_sample_once_on_who_was_there() -> None:
     assert busy.seconds["spark-1", OTHER, OTHER] == pytest.approx(1.0)
 
 
+def test_a_guest_is_booked_while_it_was_there() -> None:
+    """A sweep's request is no passage, and its work is not `other`; it is no key's either."""
+    clock, spent = Hands(), list[str]()
+    seen = [status(clock, 100.0)]
+    busy = BusyMeter(
+        CollectorRegistry(), clock, statuses=lambda: seen, under_way=lambda: (),
+        spent=lambda _key, service, _seconds: spent.append(service),
+    )  # fmt: skip
+    busy.look()
+    with busy.guest(("spark-1",), "kokoro", "sweep"):
+        clock.seconds += 1
+        seen[0] = status(clock, 100.0)
+        busy.look()
+        clock.seconds += 0.5
+    clock.seconds += 0.5
+    seen[0] = status(clock, 100.0)
+    busy.look()
+    assert busy.seconds == {
+        ("spark-1", "kokoro", "sweep"): pytest.approx(1.5),
+        ("spark-1", OTHER, OTHER): pytest.approx(0.5),
+    }
+    assert not spent
+
+
 def test_a_gap_in_the_samples_is_nobodys_work() -> None:
     """A host that was away for a minute does not come back with a minute of work."""
     clock = Hands()

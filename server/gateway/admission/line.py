@@ -53,6 +53,10 @@ class Line:
     def first(self) -> Item | None:
         return self._items[self._begin] if len(self._items) > self._begin else None
 
+    def last(self) -> Item:
+        """Raises IndexError when nobody stands there."""
+        return self._items[-1]
+
     def position(self, item: Item) -> int:
         """Counted from 1."""
         return bisect_left(self._items, item, self._begin) - self._begin + 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.base.errors import SparkError
-from server.gateway.model import Caller, Outcome, SwapPolicy, Upstream, Waiting
+from server.gateway.model import Caller, Outcome, Upstream, Waiting
 
 MODEL_POOL = "model:"
 """Pools of this prefix may be empty: a model can be loaded. Any other pool without an upstream
@@ -15,7 +15,8 @@ never answers."""
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One request that wants in. `ticket` is unique in the app's life and grows. `client` is whom
-    `client_cap` counts; `queue_limit` how many may wait in this pool. Times are monotonic."""
+    `client_cap` counts and among whom the places of a queue are shared; `queue_limit` how many may
+    wait in this pool. Times are monotonic."""
 
     ticket: int
     pool: str
@@ -62,14 +63,17 @@ class PoolsChanged:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Nothing new is granted in that pool, until `Unheld`."""
+    """Nothing new is granted in that pool, until `Unheld` for the same cause. `cause` is what who
+    waits is told."""
 
     pool: str
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unheld:
     pool: str
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +156,6 @@ class Told:
 
 
 Effect = Granted | Refused | Told
-
-
-@dataclass(frozen=True, slots=True)
-class PoolWait:
-    """Who waits in a pool. `caller` is who waits longest, `priority` the highest of all, and
-    `policies` counts those waiting by their caller's policy (None: as the settings say)."""
-
-    pool: str
-    count: int
-    longest_seconds: float
-    caller: Caller
-    priority: int
-    policies: Mapping[SwapPolicy | None, int]
 
 
 @dataclass(frozen=True, slots=True)

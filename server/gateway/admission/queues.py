@@ -14,18 +14,15 @@ client gives something back. So the next one is found without a look at those wh
 Owns the lines of one pool. Refuses to know upstreams and to decide who goes.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from server.gateway.admission.balance import Place
 from server.gateway.admission.learned import Learned
 from server.gateway.admission.line import Item, Line
 from server.gateway.admission.model import Entry
-from server.gateway.model import SwapPolicy
+from server.gateway.admission.shares import Shares
 
 LaneKey = tuple[str, int | None, frozenset[str]]
-Kind = TypeVar("Kind")
 
 
 @dataclass(slots=True, eq=False)
@@ -63,11 +60,13 @@ class Queued:
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """`turn` lets equal upstreams be used in turn; `cursor` is where the next news begin."""
+    """`turn` lets equal upstreams be used in turn; `cursor` is where the next news begin. `held`:
+    nothing new is granted, for each of the `causes`."""
 
     name: str
     places: tuple[Place, ...] = ()
     held: bool = False
+    causes: set[str] = field(default_factory=set)
     known: bool = False
     turn: int = 0
     cursor: int = 0
@@ -76,8 +75,7 @@ class Pool:
     ages: Line = field(default_factory=Line)
     lanes: dict[LaneKey, Lane] = field(default_factory=dict)
     ready: dict[frozenset[str], Line] = field(default_factory=dict)
-    policies: Counter[SwapPolicy | None] = field(default_factory=Counter)
-    priorities: Counter[int] = field(default_factory=Counter)
+    shares: Shares = field(default_factory=Shares)
 
     def add(self, entry: Entry, rank: float) -> Queued:
         key = ("" if entry.client_cap is None else entry.client, entry.client_cap, entry.exclude)
@@ -89,8 +87,7 @@ class Pool:
         lane.line.add(item)
         self.line.add(item)
         self.ages.add((entry.arrived, entry.ticket))
-        self.policies[entry.caller.swap] += 1
-        self.priorities[entry.caller.priority] += 1
+        self.shares.add(entry.client, item)
         if fresh or lane.shown is not None:
             self.show(lane)
         return Queued(entry, item, lane, (entry.arrived + entry.patience, entry.ticket))
@@ -101,8 +98,7 @@ class Pool:
         lane.line.remove(queued.item)
         self.line.remove(queued.item)
         self.ages.remove((entry.arrived, entry.ticket))
-        _less(self.policies, entry.caller.swap)
-        _less(self.priorities, entry.caller.priority)
+        self.shares.remove(entry.client, queued.item)
         if not len(lane.line):
             self.hide(lane)
             del self.lanes[lane.key]
@@ -113,7 +109,16 @@ class Pool:
         """Nobody waits any more."""
         self.line, self.ages = Line(), Line()
         self.lanes, self.ready = {}, {}
-        self.policies, self.priorities = Counter(), Counter()
+        self.shares = Shares()
+
+    def hold(self, cause: str) -> None:
+        self.causes.add(cause)
+        self.held = True
+
+    def unhold(self, cause: str) -> None:
+        """It stays held while there is another cause."""
+        self.causes.discard(cause)
+        self.held = bool(self.causes)
 
     def show(self, lane: Lane) -> None:
         """Its first one stands in `ready`."""
@@ -143,9 +148,3 @@ class Pool:
                     return None
                 total += place.seat.cap
         return total
-
-
-def _less(counted: Counter[Kind], one: Kind) -> None:
-    counted[one] -= 1
-    if not counted[one]:
-        del counted[one]

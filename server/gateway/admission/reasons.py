@@ -95,6 +95,16 @@ def queue_full(pool: Pool, entry: Entry, wait: float | None) -> QueueFull:
     )
 
 
+def displaced(pool: Pool, limit: int, wait: float | None) -> QueueFull:
+    """For one who waited already. Its client has the most of those who wait."""
+    return QueueFull(
+        f"{limit} requests wait for {spoken(pool.name)} already, and this caller has the most of "
+        "them: its last one made room for a caller with fewer.",
+        advice="Ask again later, send fewer at once, or raise gateway.queue_limit.",
+        retry_after=retry_after(wait),
+    )
+
+
 def patience_over(pool: Pool, entry: Entry, wait: float | None, now: float) -> SparkError:
     name = spoken(pool.name)
     seconds = f"{entry.patience:.0f} s"
@@ -125,7 +135,7 @@ def why(pool: Pool, client_cap: int | None, now: float) -> str:
         return f"this caller has {client_cap} requests in flight, which is its limit"
     if not any(place.upstream.accepting for place in pool.places):
         return f"{spoken(pool.name)} is not loaded yet"
-    return "another model goes first" if pool.held else _busy(pool.places, now)
+    return ", ".join(sorted(pool.causes)) if pool.held else _busy(pool.places, now)
 
 
 def _busy(places: Sequence[Place], now: float) -> str:

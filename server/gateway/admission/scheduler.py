@@ -15,7 +15,8 @@ Invariants. (1) In flight on a seat never rises above its cap, nor a client's ab
 (2) After every event nobody waits who could go, unless `behind`; who comes then queues as well.
 (3) Each ticket is granted or refused at most once, and never after it left. (4) Of those who could
 take a place, the least rank takes it, across all pools of the upstream. (5) A seat with something
-in flight is kept when its upstream goes, so that its return does not forget it.
+in flight is kept when its upstream goes, so that its return does not forget it. (6) No more wait in
+a pool than its bound, and no client keeps another out of it (`shares`).
 
 Cost: one event looks at the pools of one upstream, at one lane for each set of exclusions, and
 moves one item in sorted lists. What a thousand people wait for (a model that is loaded now) is
@@ -57,6 +58,7 @@ from server.gateway.admission.model import (
 )
 from server.gateway.admission.queues import Lane, Pool, Queued
 from server.gateway.admission.reasons import (
+    displaced,
     gone,
     hopeless,
     loadable,
@@ -153,13 +155,24 @@ class Scheduler:
             return effects
         position = pool.line.position(queued.item)
         wait = pool.learned.wait(position, pool.room(), now)
-        if len(pool.line) > entry.queue_limit:
-            effects.append(self._refuse(queued, queue_full(pool, entry, wait)))
-        elif queued.deadline[0] <= now:
+        if queued.deadline[0] <= now:
             effects.append(self._refuse(queued, patience_over(pool, entry, wait, now)))
+        elif len(pool.line) > entry.queue_limit and not self._made_room(pool, entry, effects, now):
+            effects.append(self._refuse(queued, queue_full(pool, entry, wait)))
         else:
-            effects += self._tell(pool, queued, position, now)
+            effects += self._tell(pool, queued, pool.line.position(queued.item), now)
         return effects
+
+    def _made_room(self, pool: Pool, entry: Entry, effects: list[Effect], now: float) -> bool:
+        """Somebody of the client with the most gives its place up, as `shares` says. Not while a
+        bound that was lowered is still exceeded: then nobody new comes in."""
+        ticket = pool.shares.loser(entry.client)
+        if ticket is None or len(pool.line) > entry.queue_limit + 1:
+            return False
+        queued = self.waiting[ticket]
+        wait = pool.learned.wait(pool.line.position(queued.item), pool.room(), now)
+        effects.append(self._refuse(queued, displaced(pool, entry.queue_limit, wait)))
+        return True
 
     def _left(self, event: Left, _now: float) -> list[Effect]:
         queued = self.waiting.get(event.ticket)
@@ -211,14 +224,14 @@ class Scheduler:
 
     def _held(self, event: Held, _now: float) -> list[Effect]:
         pool = self.pools.get(event.pool) or self.pools.setdefault(event.pool, Pool(event.pool))
-        pool.held = True
+        pool.hold(event.cause)
         return []
 
     def _unheld(self, event: Unheld, now: float) -> list[Effect]:
         pool = self.pools.get(event.pool)
         if pool is None or not pool.held:
             return []
-        pool.held = False
+        pool.unhold(event.cause)
         self._forget(pool)
         return self._dispatch(self._beside(pool), now)
 

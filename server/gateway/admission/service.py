@@ -34,7 +34,6 @@ from server.gateway.admission.model import (
     Left,
     More,
     PoolsChanged,
-    PoolWait,
     Probed,
     Refused,
     Released,
@@ -184,12 +183,13 @@ class Admission:
         """All pools there are. One that is missing is gone; a model's keeps its queue."""
         self._post(PoolsChanged(pools))
 
-    def hold(self, pool: str) -> None:
-        """Nothing new is granted in that pool until `unhold`."""
-        self._post(Held(pool))
+    def hold(self, pool: str, cause: str) -> None:
+        """Nothing new is granted in that pool until `unhold` for this cause, and each other one.
+        Who waits there is told the cause."""
+        self._post(Held(pool, cause))
 
-    def unhold(self, pool: str) -> None:
-        self._post(Unheld(pool))
+    def unhold(self, pool: str, cause: str) -> None:
+        self._post(Unheld(pool, cause))
 
     def refuse(self, pool: str, error: SparkError) -> None:
         """Everybody who waits there gets `error`."""
@@ -206,10 +206,6 @@ class Admission:
     def resting(self) -> tuple[Upstream, ...]:
         """The upstreams whose breaker is open."""
         return shown.resting(self._scheduler)
-
-    def waiting(self) -> tuple[PoolWait, ...]:
-        """The pools in which somebody waits, the longest wait first."""
-        return shown.waits(self._scheduler, self._clock.monotonic())
 
     def in_flight(self) -> Mapping[str, int]:
         """By upstream; those without any are absent."""

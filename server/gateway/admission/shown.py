@@ -2,31 +2,10 @@
 
 from server.gateway.admission.balance import Place, available, full, usable
 from server.gateway.admission.breaker import Position, opens_in
-from server.gateway.admission.model import PoolNow, PoolWait, Snapshot, UpstreamNow
+from server.gateway.admission.model import PoolNow, Snapshot, UpstreamNow
 from server.gateway.admission.queues import Pool
 from server.gateway.admission.scheduler import Scheduler
 from server.gateway.model import Upstream
-
-
-def waits(scheduler: Scheduler, now: float) -> tuple[PoolWait, ...]:
-    """The pools in which somebody waits; whose first one waits longest comes first."""
-    found: list[PoolWait] = []
-    for pool in scheduler.pools.values():
-        oldest = pool.ages.first()
-        if oldest is None:
-            continue
-        caller = scheduler.waiting[oldest[1]].entry.caller
-        found.append(
-            PoolWait(
-                pool.name,
-                len(pool.line),
-                max(0.0, now - oldest[0]),
-                caller,
-                max(pool.priorities),
-                dict(pool.policies),
-            )
-        )
-    return tuple(sorted(found, key=lambda wait: -wait.longest_seconds))
 
 
 def _longest(pool: Pool, now: float) -> float:

@@ -48,6 +48,7 @@ TICK_SECONDS = 1.0
 ASK_AGAIN_SECONDS = 600.0
 PAUSE_SECONDS = 0.02
 """At least this long between two looks, however many requests come and go."""
+_CAUSE = "another model goes first"
 
 
 class Swaps(Protocol):
@@ -69,8 +70,8 @@ class Turnstile(Protocol):
     """What the demand says to the admission."""
 
     def set_pools(self, pools: Mapping[str, tuple[Upstream, ...]]) -> None: ...
-    def hold(self, pool: str) -> None: ...
-    def unhold(self, pool: str) -> None: ...
+    def hold(self, pool: str, cause: str) -> None: ...
+    def unhold(self, pool: str, cause: str) -> None: ...
     def refuse(self, pool: str, error: SparkError) -> None: ...
     def set_eta(self, pool: str, seconds: float | None) -> None: ...
 
@@ -291,10 +292,10 @@ class Demand:
                 await self._swaps.unload(model, requested_by="demand: unused for its ttl")
             case Hold(model):
                 self._held |= {model}
-                self._admission.hold(model_pool(model))
+                self._admission.hold(model_pool(model), _CAUSE)
             case Unhold(model):
                 self._held -= {model}
-                self._admission.unhold(model_pool(model))
+                self._admission.unhold(model_pool(model), _CAUSE)
             case Refuse(model, error):
                 self.wants.unmark(model)
                 self._admission.refuse(model_pool(model), error)

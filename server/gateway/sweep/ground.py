@@ -1,12 +1,14 @@
 """What a sweep sees of the gateway: where its upstream is, who else is there, a lease of its own.
 
 Owns the answer to "does anybody else need it": whoever runs there, and whoever waits in a pool that
-it belongs to. While a service is measured nothing new is let in to it, so that its own requests and
-another's never add up to more than it stands; whoever comes is seen waiting, and the sweep ends.
+it belongs to. While an upstream is measured nothing new is let in to it, so that its own requests
+and another's never add up to more than it stands; whoever comes is seen waiting, and the sweep
+ends. That holds for an engine as well, and an engine also makes room for who waits for a model
+that is not loaded: it may have to go for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from server.base.errors import NotFound, Unavailable
@@ -14,12 +16,17 @@ from server.base.health import Health, Verdict
 from server.config.model import Settings
 from server.gateway import pools
 from server.gateway.activity import Activity
-from server.gateway.admission.model import PoolNow, Snapshot
+from server.gateway.admission.model import Snapshot
+from server.gateway.admission.reasons import loadable
 from server.gateway.inflight import InFlight, Lease
 from server.gateway.model import Passage, Upstream
+from server.gateway.sweep.runner import Leaving
 from server.swap.model import Serving
 
 Look = Callable[[str], Upstream]
+Present = Callable[[Upstream], AbstractContextManager[None]]
+
+_CAUSE = "a sweep that measures it ends first"
 
 
 class Door(Protocol):
@@ -27,9 +34,9 @@ class Door(Protocol):
 
     def snapshot(self) -> Snapshot: ...
 
-    def hold(self, pool: str) -> None: ...
+    def hold(self, pool: str, cause: str) -> None: ...
 
-    def unhold(self, pool: str) -> None: ...
+    def unhold(self, pool: str, cause: str) -> None: ...
 
 
 def finder(
@@ -61,7 +68,8 @@ def finder(
 
 class GatewayGround:
     """`door` is the admission. `monotonic` is the clock that passages carry, `since` when the sweep
-    was asked for. A sweep's own requests are no passages: they are in no statistics of callers."""
+    was asked for. A sweep's own requests are no passages: they are in no statistics of callers, and
+    `present` says for how long each of them is there, so that its GPU time has a name."""
 
     def __init__(
         self,
@@ -73,6 +81,7 @@ class GatewayGround:
         inflight: InFlight,
         monotonic: Callable[[], float],
         since: float,
+        present: Present = lambda _upstream: nullcontext(),
     ) -> None:
         self._name = name
         self._find = find
@@ -81,6 +90,7 @@ class GatewayGround:
         self._inflight = inflight
         self._monotonic = monotonic
         self._since = since
+        self._present = present
         self._upstream = find(name)
 
     def upstream(self) -> Upstream:
@@ -88,32 +98,35 @@ class GatewayGround:
         if found.health.health is Health.DOWN:
             raise Unavailable(f"{self._name} is down: {found.health.reason}")
         if not found.accepting:
-            raise Unavailable(f"{self._name} is about to be replaced by another model.")
+            raise Leaving(f"{self._name} is about to be replaced by another model.")
         return found
 
     def _runs_here(self, passage: Passage) -> bool:
         return passage.upstream == self._upstream.name
 
-    def _pools(self) -> list[PoolNow]:
-        mine = self._upstream.name
-        return [pool for pool in self._door.snapshot().pools if mine in pool.upstreams]
-
     def others(self) -> int:
-        waiting = sum(pool.waiting for pool in self._pools())
-        return waiting + _count(self._activity.under_way(), self._runs_here)
+        """Whom the admission let in to it, which the sweep's own are not, and who waits."""
+        mine, now = self._upstream, self._door.snapshot()
+        waiting = sum(
+            pool.waiting
+            for pool in now.pools
+            if mine.name in pool.upstreams
+            or (mine.engine and not pool.upstreams and loadable(pool.pool))
+        )
+        return waiting + sum(one.in_flight for one in now.upstreams if one.name == mine.name)
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
-        """Nothing new is let in meanwhile. Not of engines: theirs are held by the demand, and they
-        bound themselves."""
-        held = [] if self._upstream.engine else [p.pool for p in self._pools() if not p.held]
+        """Nothing new is let in meanwhile, through whichever pool."""
+        mine = self._upstream.name
+        held = [pool.pool for pool in self._door.snapshot().pools if mine in pool.upstreams]
         for pool in held:
-            self._door.hold(pool)
+            self._door.hold(pool, _CAUSE)
         try:
             yield
         finally:
             for pool in held:
-                self._door.unhold(pool)
+                self._door.unhold(pool, _CAUSE)
 
     def idle_seconds(self) -> float:
         """Counted from the start of the sweep's own wait when nobody was seen before."""
@@ -132,7 +145,10 @@ class GatewayGround:
         """Under the name that a drain of it waits for."""
         upstream = self._upstream
         model = upstream.name.rpartition("@")[0] if upstream.engine else upstream.name
-        with self._inflight.lease(model, request_id, upstream=upstream.name) as lease:
+        with (
+            self._inflight.lease(model, request_id, upstream=upstream.name) as lease,
+            self._present(upstream),
+        ):
             yield lease
 
 

@@ -37,7 +37,7 @@ class Ground(Protocol):
     """What the gateway knows of one upstream, and the way to it."""
 
     def upstream(self) -> Upstream:
-        """As it is now. Raises `Unavailable` when it does not answer or is leaving."""
+        """As it is now. Raises `Unavailable` when it does not answer, `Leaving` when it goes."""
         ...
 
     def others(self) -> int:
@@ -61,6 +61,10 @@ class Ground(Protocol):
 
 class OthersNeedIt(Conflict):
     """Somebody came: the sweep makes room."""
+
+
+class Leaving(Unavailable):
+    """It gets nothing new any more, because another model is to have its place."""
 
 
 @dataclass(slots=True)
@@ -104,7 +108,7 @@ class Runner:
             with self._ground.reserved():
                 await self._measure()
             self._conclude()
-        except OthersNeedIt as error:
+        except (OthersNeedIt, Leaving) as error:
             self._end("aborted", error.message)
         except SparkError as error:
             self._end("failed", error.message)

@@ -27,7 +27,7 @@ from server.gateway.admission.model import (
     Unheld,
 )
 from server.gateway.admission.scheduler import AT_ONCE, Scheduler
-from server.gateway.admission.shown import snapshot, waits
+from server.gateway.admission.shown import snapshot
 from server.gateway.model import Upstream, Waiting
 from tests.gateway.admission.made import caller, down, entry, upstream
 
@@ -192,6 +192,66 @@ def test_a_full_queue_refuses_with_the_time_it_takes() -> None:
     assert set(scheduler.waiting) == {3}
 
 
+def test_one_client_cannot_keep_the_others_out() -> None:
+    """Its last one makes room, those who stay keep their order, and the bound is kept."""
+    scheduler = ready()
+    ask(scheduler, 1)
+    for ticket in range(2, 12):
+        ask(scheduler, ticket, queue_limit=10)
+    effects = ask(scheduler, 12, NOW + 1, by=caller("ben"), queue_limit=10)
+    assert told(effects).position == 10
+    assert [one.ticket for one in effects if isinstance(one, Refused)] == [11]
+    error = refusal(effects)
+    assert isinstance(error, QueueFull)
+    assert "made room" in error.message
+    assert error.retry_after
+    assert refusal(ask(scheduler, 13, NOW + 2, queue_limit=10)).code == "queue_full"
+    assert set(scheduler.waiting) == {*range(2, 11), 12}
+
+
+def test_places_are_taken_from_the_most_only() -> None:
+    """Up to one fewer than the heaviest has; then newcomers are refused, and nobody swaps places
+    in turn."""
+    scheduler = ready()
+    ask(scheduler, 1)
+    for ticket in range(2, 12):
+        ask(scheduler, ticket, queue_limit=10)
+    got = [
+        any(isinstance(one, Told) for one in ask(scheduler, 20 + number, by=caller("ben"),
+                                                queue_limit=10))
+        for number in range(10)
+    ]  # fmt: skip
+    assert got == [True] * 5 + [False] * 5
+    again = ask(scheduler, 40, queue_limit=10)
+    assert [one.ticket for one in again if isinstance(one, Refused)] == [40]
+
+
+def test_a_bound_that_is_lowered_lets_nobody_in_until_it_holds_again() -> None:
+    """Those who wait already are not sent away for it."""
+    scheduler = ready()
+    ask(scheduler, 1)
+    for ticket in range(2, 12):
+        ask(scheduler, ticket, queue_limit=10)
+    effects = ask(scheduler, 12, by=caller("ben"), queue_limit=4)
+    assert [one.ticket for one in effects if isinstance(one, Refused)] == [12]
+    assert len(scheduler.waiting) == 10
+
+
+def test_ten_thousand_who_are_refused_cost_little() -> None:
+    """What one of them costs does not grow with those who wait and their clients: every step of a
+    newcomer touches one bucket and two lines."""
+    scheduler = ready()
+    clients = [caller(f"c{number}") for number in range(2000)]
+    for ticket in range(10_001):
+        ask(scheduler, ticket, by=clients[ticket % 2000], queue_limit=10_000)
+    assert len(scheduler.waiting) == 10_000
+    for ticket in range(10_001, 20_001):
+        (effect,) = ask(scheduler, ticket, by=clients[ticket % 2000], queue_limit=10_000)
+        assert isinstance(effect, Refused)
+    light = caller("light")
+    assert any(isinstance(e, Told) for e in ask(scheduler, 30_000, by=light, queue_limit=10_000))
+
+
 def test_patience_ends_exactly_then() -> None:
     """503 with Retry-After, not a moment sooner."""
     scheduler = ready()
@@ -297,13 +357,16 @@ def test_who_leaves_frees_its_place_in_the_queue() -> None:
 
 
 def test_a_held_pool_gets_nothing_new() -> None:
-    """Until it is let go; then those who waited go, without another event."""
+    """Until it is let go for every cause; then those who waited go, without another event."""
     scheduler = ready({"model:m": (upstream("m@spark-1", 2),)})
-    scheduler.advance(Held("model:m"), NOW)
+    scheduler.advance(Held("model:m", "another model goes first"), NOW)
     assert scheduler.seize(entry(1, "model:m"), NOW) is None
     assert "another model" in told(ask(scheduler, 1, pool="model:m")).reason
-    assert let_in(scheduler.advance(Unheld("model:m"), NOW)) == [1]
-    assert scheduler.advance(Unheld("model:m"), NOW) == []
+    scheduler.advance(Held("model:m", "a sweep ends first"), NOW)
+    assert scheduler.advance(Unheld("model:m", "another model goes first"), NOW) == []
+    assert told(scheduler.advance(Tick(), NOW)).reason == "a sweep ends first"
+    assert let_in(scheduler.advance(Unheld("model:m", "a sweep ends first"), NOW)) == [1]
+    assert scheduler.advance(Unheld("model:m", "a sweep ends first"), NOW) == []
 
 
 def test_who_waits_hears_what_changed_and_nothing_else() -> None:
@@ -423,13 +486,6 @@ def test_the_snapshot_has_what_pages_and_metrics_need() -> None:
     ask(scheduler, 2, by=caller("ben", priority=2, swap="never"))
     ask(scheduler, 3, NOW + 4, by=caller("eva", priority=5))
     ask(scheduler, 4, NOW + 6, pool="model:m")
-    first, second = waits(scheduler, NOW + 10)
-    assert (first.pool, first.count, first.longest_seconds, first.priority) == (
-        "kind:asr", 2, 10.0, 5,
-    )  # fmt: skip
-    assert first.caller.name == "ben"
-    assert first.policies == {"never": 1, None: 1}
-    assert (second.pool, second.count, second.longest_seconds) == ("model:m", 1, 4.0)
     now = snapshot(scheduler, NOW + 10)
     assert [(pool.pool, pool.waiting, pool.longest_seconds) for pool in now.pools] == [
         ("kind:asr", 2, 10.0),

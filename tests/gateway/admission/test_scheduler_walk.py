@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from server.base.errors import SparkError, Unavailable
+from server.base.errors import QueueFull, SparkError, Unavailable
 from server.gateway.admission.balance import usable
 from server.gateway.admission.breaker import Rules, lets_in
 from server.gateway.admission.model import (
@@ -35,6 +35,7 @@ from server.gateway.model import Caller, Outcome, Upstream
 from tests.gateway.admission.made import down, entry, upstream
 
 AGING = 30.0
+CAUSES = ("another model goes first", "a sweep")
 POOLS = ("kind:asr", "service:a", "service:b", "model:m")
 CALLERS = (
     Caller("free", key_id="free"),
@@ -73,7 +74,7 @@ class Walk(RuleBasedStateMachine):
         self.now = 1000.0
         self.tickets = 0
         self.pools: Mapping[str, tuple[Upstream, ...]] = {}
-        self.held: set[str] = set()
+        self.held: set[tuple[str, str]] = set()
         self.waiting: dict[int, Entry] = {}
         self.out: dict[int, tuple[Entry, str]] = {}
         self.done: set[int] = set()
@@ -105,7 +106,7 @@ class Walk(RuleBasedStateMachine):
     def may_use(self, one: Entry, name: str) -> bool:
         """But for the upstream's being full and its breaker."""
         return (
-            one.pool not in self.held
+            all(pool != one.pool for pool, _ in self.held)
             and not self.client_full(one)
             and name not in one.exclude
             and any(each.name == name and usable(each) for each in self.pools.get(one.pool, ()))
@@ -180,10 +181,23 @@ class Walk(RuleBasedStateMachine):
                     assert not self.may_use(other, found.name)
             self.admit(one, found)
             return
+        before = self.crowd(one.pool)
         self.waiting[one.ticket] = one
-        self.post(Asked(one))
-        there = sum(1 for other in self.waiting.values() if other.pool == one.pool)
-        assert one.ticket not in self.waiting or there <= one.queue_limit
+        effects = self.post(Asked(one))
+        after = self.crowd(one.pool)
+        assert one.ticket not in self.waiting or after.total() <= one.queue_limit
+        full = any(isinstance(e, Refused) and isinstance(e.error, QueueFull) for e in effects)
+        if full and before.total() <= one.queue_limit:
+            # A full queue stays full, and places went from the most to the fewest.
+            assert after.total() == before.total() == one.queue_limit
+            mine = after[one.client]
+            assert all(mine <= many for name, many in before.items() if after[name] < many)
+            if one.ticket not in self.waiting:
+                assert all(many <= mine + 1 for many in after.values())
+
+    def crowd(self, pool: str) -> Counter[str]:
+        """Who of the clients has how many that wait there."""
+        return Counter(one.client for one in self.waiting.values() if one.pool == pool)
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
@@ -217,15 +231,15 @@ class Walk(RuleBasedStateMachine):
         pools = {"kind:asr": first + second, "model:m": named(m, "m@spark-1")}
         self.apply(pools | ({"service:a": first, "service:b": second} if services else {}))
 
-    @rule(pool=st.sampled_from(POOLS))
-    def hold(self, pool: str) -> None:
-        self.held.add(pool)
-        self.post(Held(pool))
+    @rule(pool=st.sampled_from(POOLS), cause=st.sampled_from(CAUSES))
+    def hold(self, pool: str, cause: str) -> None:
+        self.held.add((pool, cause))
+        self.post(Held(pool, cause))
 
-    @rule(pool=st.sampled_from(POOLS))
-    def unhold(self, pool: str) -> None:
-        self.held.discard(pool)
-        self.post(Unheld(pool))
+    @rule(pool=st.sampled_from(POOLS), cause=st.sampled_from(CAUSES))
+    def unhold(self, pool: str, cause: str) -> None:
+        self.held.discard((pool, cause))
+        self.post(Unheld(pool, cause))
 
     @rule(seconds=st.sampled_from((0.0, 1.0, 4.0, 100.0)))
     def time_goes_by(self, seconds: float) -> None:
@@ -281,7 +295,8 @@ class Walk(RuleBasedStateMachine):
             there = sum(1 for one in self.waiting.values() if one.pool == pool.name)
             lanes = pool.lanes.values()
             assert there == len(pool.line) == len(pool.ages) == sum(len(x.line) for x in lanes)
-            assert there == sum(pool.policies.values()) == sum(pool.priorities.values())
+            clients = Counter(one.client for one in self.waiting.values() if one.pool == pool.name)
+            assert all(pool.shares.count(name) == many for name, many in clients.items())
             shown = [lane for lane in lanes if lane.shown is not None]
             assert all(lane.shown == lane.line.first() for lane in shown)
             assert len(shown) == sum(map(len, pool.ready.values()))
@@ -296,7 +311,8 @@ class Walk(RuleBasedStateMachine):
             self.post(Released(ticket))
         self.post(PoolsChanged({}))
         for pool in POOLS:
-            self.post(Unheld(pool))
+            for cause in CAUSES:
+                self.post(Unheld(pool, cause))
             self.post(EtaSet(pool, None))
         self.agrees()
         left = self.scheduler

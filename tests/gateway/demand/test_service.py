@@ -294,7 +294,7 @@ async def test_the_outlook_is_told_to_who_waits(make: Make) -> None:
     house.cluster.shows("tiny")
     task = house.ask("large")
     await house.look(10)
-    assert house.admission.waiting()[0].pool == "model:large"
+    assert [p.pool for p in house.admission.snapshot().pools if p.waiting] == ["model:large"]
     await house.look(20)
     house.cluster.under_way[0] = house.cluster.under_way[0].with_(eta_seconds=42.0)
     await house.look(1)

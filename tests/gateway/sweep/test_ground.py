@@ -16,6 +16,7 @@ from server.gateway.admission.service import Admission
 from server.gateway.inflight import InFlight
 from server.gateway.model import ANYONE, Ask, Grant, Operation, Passage, Route, Upstream
 from server.gateway.sweep.ground import GatewayGround, finder
+from server.gateway.sweep.runner import Leaving
 
 SPEECH = Operation("/v1/audio/speech", ("tts",))
 KOKORO = Upstream("kokoro", "tts", "http://192.0.2.11:8880", "spark-1", cap=2)
@@ -85,6 +86,37 @@ async def test_who_comes_while_it_is_reserved_waits_and_is_seen(house: House, po
     assert ground.others() == 0
 
 
+ENGINE = Upstream("tiny@spark-1", "llm", "http://e", "spark-1", models=("tiny",), engine=True)
+
+
+async def test_an_engine_is_held_like_a_service(house: House) -> None:
+    """Who asks for the model while it is measured waits, is seen, and goes when the sweep went."""
+    house.upstream[0] = ENGINE
+    house.admission.set_pools({"model:tiny": (ENGINE,), "model:large": ()})
+    ground = house.ground()
+    with ground.reserved():
+        asked = asyncio.create_task(house.asks("model:tiny"))
+        await asyncio.sleep(0)
+        assert (ground.others(), asked.done()) == (1, False)
+        house.admission.unhold("model:tiny", "another model goes first")
+        assert not asked.done()
+    (await asked).lease.release()
+
+
+async def test_an_engine_makes_room_for_who_waits_for_another_model(house: House) -> None:
+    """It may have to go for that; a service never has to."""
+    house.admission.set_pools({"model:tiny": (ENGINE,), "model:large": (), "kind:tts": (KOKORO,)})
+    service = house.ground()
+    house.upstream[0] = ENGINE
+    engine = house.ground()
+    asked = asyncio.create_task(house.asks("model:large"))
+    await asyncio.sleep(0)
+    assert (service.others(), engine.others()) == (0, 1)
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    assert engine.others() == 0
+
+
 async def test_another_service_goes_on(house: House) -> None:
     """Only the pools that the measured one belongs to are held."""
     with house.ground().reserved():
@@ -92,8 +124,8 @@ async def test_another_service_goes_on(house: House) -> None:
 
 
 async def test_a_pool_that_somebody_else_holds_stays_held(house: House) -> None:
-    """The sweep gives back only what it took."""
-    house.admission.hold("kind:tts")
+    """The sweep gives back its own hold only."""
+    house.admission.hold("kind:tts", "another model goes first")
     with house.ground().reserved():
         pass
     held = {pool.pool: pool.held for pool in house.admission.snapshot().pools}
@@ -104,9 +136,12 @@ async def test_a_pool_that_somebody_else_holds_stays_held(house: House) -> None:
 async def test_who_runs_there_is_counted_and_who_runs_beside_it_is_noted(house: House) -> None:
     """On it: others. On its host: neighbours."""
     ground = house.ground()
+    grant = await house.asks("service:kokoro")
     house.activity.began(passage("kokoro"))
     house.activity.began(passage("parakeet"))
     assert (ground.others(), ground.neighbours()) == (1, 1)
+    grant.lease.release()
+    assert ground.others() == 0
 
 
 async def test_it_knows_how_long_nobody_was_there(house: House) -> None:
@@ -133,7 +168,7 @@ async def test_an_upstream_that_is_down_or_leaving_is_refused(house: House) -> N
         with pytest.raises(Unavailable, match="connection refused"):
             ground.upstream()
     house.upstream[0] = Upstream("kokoro", "tts", "http://x", "spark-1", accepting=False)
-    with pytest.raises(Unavailable, match="replaced"):
+    with pytest.raises(Leaving, match="replaced"):
         ground.upstream()
     unknown = Upstream("kokoro", "tts", "http://x", "spark-1", health=Verdict.unknown("new"))
     house.upstream[0] = unknown
