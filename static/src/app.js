@@ -8,6 +8,7 @@
   const RETRY = 5000;
   const INFO = 6000;
 
+  document.documentElement.classList.add("scripted");
   const events = document.getElementById("events");
   const note = document.getElementById("stale");
   // Ages are counted by the server's clock, whatever the clock of this machine says.
@@ -107,7 +108,7 @@
     line.append(strong);
     const dismiss = document.createElement("a");
     dismiss.className = "dismiss";
-    dismiss.href = "/";
+    dismiss.href = ""; // the page one is on
     dismiss.dataset.dismiss = "";
     dismiss.textContent = "Dismiss";
     place.className = `flash ${level}`;
@@ -134,6 +135,50 @@
     event.preventDefault();
     clear();
   });
+  // ---- acts that are asked about twice, and text to take away
+
+  const closeConfirms = (but) => {
+    for (const one of document.querySelectorAll("details.confirm[open]")) {
+      if (one !== but) one.open = false;
+    }
+  };
+  document.addEventListener("click", (event) => {
+    const inside = event.target.closest?.("details.confirm");
+    closeConfirms(event.target.closest?.("[data-close]") ? null : inside);
+    const button = event.target.closest?.("[data-copy]");
+    if (button) copy(button);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const open = event.target.closest?.("details.confirm[open]");
+    closeConfirms(null);
+    open?.querySelector("summary").focus();
+  });
+  const copy = async (button) => {
+    const wanted = button.dataset.copy;
+    const source = wanted ? document.querySelector(wanted) : button.parentElement.querySelector("pre");
+    const done = (await toClipboard(source)) ? "Copied" : "Press Ctrl+C";
+    const word = button.querySelector("[data-copied]");
+    const before = word.dataset.copied || word.textContent;
+    word.dataset.copied = before;
+    word.textContent = done;
+    setTimeout(() => (word.textContent = before), 2000);
+  };
+  const toClipboard = async (source) => {
+    try {
+      await navigator.clipboard.writeText(source.value ?? source.textContent);
+      return true;
+    } catch {
+      // Over plain HTTP a browser gives no clipboard: select it and use the old way.
+      const range = document.createRange();
+      range.selectNodeContents(source);
+      const chosen = getSelection();
+      chosen.removeAllRanges();
+      chosen.addRange(range);
+      return document.execCommand("copy");
+    }
+  };
+
   const complaint = (ctx) => {
     try {
       const error = JSON.parse(ctx.text).error;
@@ -154,7 +199,9 @@
     },
     htmx_after_swap: (element, detail) => {
       if (!isForm(detail.ctx)) return;
+      closeConfirms(null);
       settle();
+      document.querySelector("[data-form-message]")?.focus();
       const fine = document.getElementById("flash").dataset.level === "info";
       // Where it is followed: the dashboard and a service's page have such a card, others have none.
       if (fine) document.querySelector(".card.swap")?.scrollIntoView({ block: "nearest" });

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from server.base.units import duration, size
 from server.gateway.activity import Filter, Row
-from server.web.pages.flash import Flash
+from server.web.pages.frame import Page
 from server.web.pages.moment import Moment, moment
 
 Tone = Literal["good", "busy", "bad", "warn", "idle"]
@@ -44,12 +44,9 @@ class ActivityList:
 
 
 @dataclass(frozen=True, slots=True)
-class ActivityPage:
+class ActivityPage(Page):
     template: ClassVar[str] = "activity/page.html"
 
-    now: str
-    version: str
-    flash: Flash
     wanted: Filter
     rows: ActivityList
 

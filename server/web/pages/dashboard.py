@@ -3,24 +3,20 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from server.web.pages.flash import Flash
+from server.web.pages.frame import Page
 from server.web.pages.host import HostList
 from server.web.pages.model import ModelList
 from server.web.pages.notice import NoticeList
 from server.web.pages.service import ServiceList
-from server.web.pages.swap import History, ServingNow, SwapCard
+from server.web.pages.serving import ServedList
+from server.web.pages.swap import History, SwapCard
 
 
 @dataclass(frozen=True, slots=True)
-class Dashboard:
-    """`now` is the server's time, by which the page counts ages."""
-
+class Dashboard(Page):
     template: ClassVar[str] = "dashboard.html"
 
-    now: str
-    version: str
-    flash: Flash
-    serving: ServingNow
+    served: ServedList
     notices: NoticeList
     swap: SwapCard
     models: ModelList

@@ -6,7 +6,7 @@ from fastapi import Request
 
 from server.base.errors import InvalidRequest
 
-MAX_FIELDS = 20
+MAX_FIELDS = 200
 
 
 async def fields(request: Request) -> dict[str, str]:

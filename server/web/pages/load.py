@@ -11,8 +11,6 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParam
 
-from server import __version__
-from server.base.clock import iso
 from server.base.errors import Conflict, InvalidValue, SparkError
 from server.gateway.activity import Filter
 from server.gateway.sweep.model import Wish
@@ -21,9 +19,9 @@ from server.web.api.sweeps import adopt
 from server.web.pages.activity import SHOWN, ActivityList, ActivityPage, activity_list
 from server.web.pages.draw import HEADERS
 from server.web.pages.fields import fields
-from server.web.pages.flash import Flash, refusal
+from server.web.pages.flash import QUIET, Flash, refusal
 from server.web.pages.service import ServicePage, cap_words, service_row
-from server.web.pages.site import Site
+from server.web.pages.site import Site, draw_frame
 from server.web.pages.sweep import SweepCard, sweep_card
 from server.web.parts import Parts
 from server.web.reply import PartsOf, RequesterOf
@@ -31,7 +29,6 @@ from server.web.reply import PartsOf, RequesterOf
 Text = Annotated[str, Query(max_length=512)]
 Name = Annotated[str, PathParam(max_length=63)]
 Id = Annotated[str, PathParam(max_length=128)]
-QUIET = Flash()
 
 
 class LoadPages:
@@ -71,9 +68,8 @@ class LoadPages:
         return _back("/activity") if status == 200 else self._activity_page(parts, Filter(), flash)
 
     def _activity_page(self, parts: Parts, wanted: Filter, flash: Flash) -> Response:
-        self._site.assets.refresh()
-        now = iso(parts.clock.now()) or ""
-        page = ActivityPage(now, __version__, flash, wanted, _rows(parts, wanted))
+        frame = draw_frame(parts, self._site, "Activity", nav="activity", flash=flash)
+        page = ActivityPage(frame, wanted, _rows(parts, wanted))
         return self._site.pen.page(page)
 
     # ---- one service and its sweep
@@ -127,14 +123,11 @@ class LoadPages:
     async def _service_page(
         self, parts: Parts, name: str, flash: Flash, status: int = 200
     ) -> Response:
-        self._site.assets.refresh()
         service = find(parts, name)
         statuses = {one.name: one for one in parts.fleet.services()}
         now = parts.clock.now()
         page = ServicePage(
-            now=iso(now) or "",
-            version=__version__,
-            flash=flash,
+            frame=draw_frame(parts, self._site, name, nav="services", flash=flash),
             service=service_row(service, statuses.get(name), now),
             models=", ".join(service.models),
             sweep=await _card(parts, name),

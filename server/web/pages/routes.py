@@ -1,11 +1,8 @@
 """The routes of the dashboard: the page, its fragments, its forms and the built assets.
 
-A form answers htmx with the flash fragment (events bring the rest of the page up to date) and a
-plain browser with a redirect to the page; an error is shown in the page either way, with its own
-status.
+How forms are answered is in `answer.py`; an error of one is shown in the page, with its own status.
 """
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, get_args
@@ -13,24 +10,23 @@ from typing import Annotated, get_args
 from fastapi import APIRouter, Request, Response
 from fastapi import Path as PathParam
 
-from server.base.errors import InvalidValue, NotFound, SparkError
+from server.base.errors import InvalidValue, NotFound
 from server.swap.model import OnConflict, SwapRecord
 from server.web.pages import load
+from server.web.pages.answer import Act, answered
 from server.web.pages.assets import Assets
-from server.web.pages.draw import HEADERS, Pen
+from server.web.pages.draw import Pen
 from server.web.pages.fields import fields
-from server.web.pages.flash import Flash, refusal
+from server.web.pages.flash import QUIET, Flash
 from server.web.pages.model import Refusal
 from server.web.pages.notice import NoticeBoard
+from server.web.pages.serving import target
 from server.web.pages.site import FRAGMENTS, Site, draw_dashboard
-from server.web.pages.swap import target
 from server.web.parts import Parts
 from server.web.reply import PartsOf, RequesterOf
 
 FOREVER = "public, max-age=31536000, immutable"
-QUIET = Flash()
 
-Act = Callable[[], Awaitable[Flash]]
 SwapId = Annotated[str, PathParam(max_length=100)]
 
 
@@ -109,19 +105,10 @@ class Pages:
 
     async def _answer(self, request: Request, parts: Parts, act: Act) -> Response:
         """Do what a form asks for, and show what became of it."""
-        status = 200
-        try:
-            flash = await act()
-        except SparkError as error:
-            flash, status = refusal(error), error.status
-        if request.headers.get("hx-request") == "true":
-            return self._site.pen.fragment(flash, status)
-        if status == 200:
-            return Response(status_code=303, headers={"location": "/#swap"} | HEADERS)
-        return await self._drawn(parts, flash, status)
+        redraw = partial(self._drawn, parts)
+        return await answered(request, parts, self._site, act, anchor="swap", redraw=redraw)
 
     async def _drawn(self, parts: Parts, flash: Flash, status: int = 200) -> Response:
-        self._site.assets.refresh()
         dashboard = await draw_dashboard(parts, self._site, flash)
         return self._site.pen.page(dashboard, status)
 

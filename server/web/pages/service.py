@@ -8,7 +8,7 @@ from typing import ClassVar
 from server.base.health import Verdict
 from server.config.model import Service
 from server.fleet.model import ServiceStatus
-from server.web.pages.flash import Flash
+from server.web.pages.frame import Page
 from server.web.pages.moment import Moment, moment
 from server.web.pages.sweep import SweepCard
 
@@ -34,12 +34,9 @@ class ServiceList:
 
 
 @dataclass(frozen=True, slots=True)
-class ServicePage:
+class ServicePage(Page):
     template: ClassVar[str] = "service/page.html"
 
-    now: str
-    version: str
-    flash: Flash
     service: ServiceRow
     models: str
     sweep: SweepCard

@@ -11,12 +11,14 @@ from server.web.api.views import waiting
 from server.web.pages.assets import Assets
 from server.web.pages.dashboard import Dashboard
 from server.web.pages.draw import Pen, View
-from server.web.pages.flash import Flash
+from server.web.pages.flash import QUIET, Flash
+from server.web.pages.frame import Frame
 from server.web.pages.host import HostList, host_list
 from server.web.pages.model import ModelList, Refusal, model_list
 from server.web.pages.notice import NoticeBoard, NoticeList, notice_list
 from server.web.pages.service import ServiceList, service_list
-from server.web.pages.swap import History, ServingNow, SwapCard, history, serving_now, swap_card
+from server.web.pages.serving import ServedList, ServingNow, served_list, serving_now
+from server.web.pages.swap import History, SwapCard, history, swap_card
 from server.web.parts import Parts
 
 PAST = 8
@@ -33,9 +35,33 @@ class Site:
     refusal: Refusal
 
 
-async def draw_serving(parts: Parts, site: Site) -> ServingNow:
+def draw_frame(
+    parts: Parts, site: Site, title: str, *, nav: str = "", flash: Flash = QUIET, refresh: int = 0
+) -> Frame:
+    """What stands around a page. Takes a new build of the assets when there is one."""
+    site.assets.refresh()
+    return Frame(
+        title=title,
+        nav=nav,
+        now=iso(parts.clock.now()) or "",
+        version=__version__,
+        flash=flash,
+        serving=_serving(parts),
+        refresh=refresh,
+    )
+
+
+def _serving(parts: Parts) -> ServingNow:
     names = {model.id: model.name for model in parts.catalog.snapshot().models.values()}
     return serving_now(parts.swaps.layout(), parts.swaps.current(), names, parts.clock.now())
+
+
+async def draw_serving(parts: Parts, site: Site) -> ServingNow:
+    return _serving(parts)
+
+
+async def draw_served(parts: Parts, site: Site) -> ServedList:
+    return served_list(_serving(parts))
 
 
 async def draw_swap(parts: Parts, site: Site) -> SwapCard:
@@ -86,6 +112,7 @@ async def draw_notices(parts: Parts, site: Site) -> NoticeList:
 FRAGMENTS: Mapping[str, Callable[[Parts, Site], Awaitable[View]]] = MappingProxyType(
     {
         "serving": draw_serving,
+        "served": draw_served,
         "notices": draw_notices,
         "swap": draw_swap,
         "models": draw_models,
@@ -99,10 +126,8 @@ FRAGMENTS: Mapping[str, Callable[[Parts, Site], Awaitable[View]]] = MappingProxy
 
 async def draw_dashboard(parts: Parts, site: Site, flash: Flash) -> Dashboard:
     return Dashboard(
-        now=iso(parts.clock.now()) or "",
-        version=__version__,
-        flash=flash,
-        serving=await draw_serving(parts, site),
+        frame=draw_frame(parts, site, "Overview", nav="overview", flash=flash, refresh=10),
+        served=await draw_served(parts, site),
         notices=await draw_notices(parts, site),
         swap=await draw_swap(parts, site),
         models=await draw_models(parts, site),

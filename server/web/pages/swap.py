@@ -1,4 +1,4 @@
-"""The swap card, what is served, and the last swaps. Pure.
+"""The swap card and the last swaps. Pure.
 
 The card draws every state of a swap: none yet, waiting, running with its bar, and each of the five
 ends, with cause, advice and log where it failed, and always what is served now.
@@ -7,59 +7,15 @@ ends, with cause, advice and log where it failed, and always what is served now.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from server.base.units import duration
 from server.swap.model import Serving, State, StepRecord, SwapError, SwapRecord
 from server.swap.node import RELIEF
 from server.web.pages.moment import Moment, moment
+from server.web.pages.serving import WORDS, Tone, target
 
-Tone = Literal["good", "busy", "bad", "warn", "idle"]
-
-WORDS: Mapping[State, tuple[str, Tone]] = MappingProxyType(
-    {
-        State.QUEUED: ("Waiting", "idle"),
-        State.PREFLIGHT: ("Checking", "busy"),
-        State.DRAINING: ("Draining", "busy"),
-        State.STOPPING: ("Stopping", "busy"),
-        State.STARTING: ("Starting", "busy"),
-        State.LOADING: ("Loading", "busy"),
-        State.WARMING: ("Warming up", "busy"),
-        State.ROLLING_BACK: ("Rolling back", "warn"),
-        State.SERVING: ("Serving", "good"),
-        State.UNLOADED: ("Unloaded", "idle"),
-        State.ROLLED_BACK: ("Rolled back", "warn"),
-        State.FAILED: ("Failed", "bad"),
-        State.CANCELLED: ("Cancelled", "idle"),
-    }
-)
 TROUBLED = frozenset({"error", "warning", "unknown"})
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """One model of the layout."""
-
-    model: str
-    name: str
-    hosts: str
-    since: Moment | None
-    health: str
-    reason: str
-    accepting: bool
-    context: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ServingNow:
-    """`next` is the swap under way, so that its progress is in sight wherever the page is scrolled
-    to."""
-
-    template: ClassVar[str] = "swap/serving.html"
-
-    models: tuple[Served, ...]
-    next: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,34 +105,6 @@ class History:
     template: ClassVar[str] = "swap/history.html"
 
     swaps: tuple[PastSwap, ...]
-
-
-def target(record: SwapRecord) -> str:
-    if record.unloads is not None:
-        return f"unload {record.unloads}"
-    return record.model or "nothing (unload)"
-
-
-def serving_now(
-    layout: Sequence[Serving], current: SwapRecord | None, names: Mapping[str, str], now: datetime
-) -> ServingNow:
-    coming = ""
-    if current is not None and not current.state.final:
-        coming = f"{WORDS[current.state][0]}: {target(current)}, {int(current.percent)} %"
-    return ServingNow(tuple(_served(serving, names, now) for serving in layout), coming)
-
-
-def _served(serving: Serving, names: Mapping[str, str], now: datetime) -> Served:
-    return Served(
-        model=serving.model,
-        name=names.get(serving.model, serving.model),
-        hosts=", ".join(node.host for node in serving.deployment.spec.nodes),
-        since=moment(serving.since, now),
-        health=serving.health.health.value,
-        reason=serving.health.reason,
-        accepting=serving.accepting,
-        context=serving.max_model_len,
-    )
 
 
 def swap_card(
