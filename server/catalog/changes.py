@@ -4,6 +4,7 @@ An own model is written as it is; a change to a shipped one is written as the di
 later release can still improve what was left alone.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from server.base.errors import InvalidValue
 from server.catalog.entry import FieldProblem, Fields, assemble, lay_over, read_fields
 from server.catalog.merge import PLAIN_FIELDS
-from server.catalog.model import Model, Source
+from server.catalog.model import Catalog, Model, Source
 
 _DEFAULTS: Mapping[str, Any] = {
     "description": "",
@@ -39,10 +40,29 @@ def refuse(problems: Sequence[FieldProblem]) -> None:
     raise InvalidValue("; ".join(texts) + tail, param=problems[0].field or None)
 
 
+VIEW_ONLY = frozenset({"state", "fit", "files", "version"})
+"""What an answer of the API shows beside the fields: who sends it back means nothing by it."""
+
+
+def version_of(model: Model) -> str:
+    """Changes with every change of the entry: who edits an older one is told so."""
+    fields = {name: written(value) for name, value in fields_of(model).items()}
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def whole_entry(body: object, roots: Sequence[str]) -> Fields:
     """The fields of a complete model as a person sent it. `InvalidValue` names each fault."""
+    fields, problems = read_entry(body, roots)
+    refuse(problems)
+    return fields
+
+
+def read_entry(body: object, roots: Sequence[str]) -> tuple[Fields, list[FieldProblem]]:
+    """As `whole_entry`, with the faults as a list."""
     if not isinstance(body, Mapping):
         raise InvalidValue("A model is a JSON object with id and source.")
+    body = {key: value for key, value in body.items() if key not in VIEW_ONLY}
     fields, problems = read_fields(body, roots)
     if "remove" in fields:
         problems.append(FieldProblem(("remove",), "is not a field here; use DELETE"))
@@ -54,8 +74,27 @@ def whole_entry(body: object, roots: Sequence[str]) -> Fields:
         _, found = assemble(fields, "override", {})
         told = {problem.where[:1] for problem in problems}
         problems += [each for each in found if each.where[:1] not in told]
-    refuse(problems)
-    return fields
+    return fields, problems
+
+
+def clash(
+    fields: Fields, models: Mapping[str, Model], replaces: str | None = None
+) -> list[FieldProblem]:
+    """Names that another model has already. `replaces` is the model these fields are for."""
+    catalog = Catalog({name: model for name, model in models.items() if name != replaces})
+    problems: list[FieldProblem] = []
+    for field, name in _names(fields):
+        other = catalog.find(name)
+        if other is not None:
+            kind = "the id" if other.id == name else "an alias"
+            text = f"{name!r} is already {kind} of the model {other.id!r}"
+            problems.append(FieldProblem((field,), text))
+    return problems
+
+
+def _names(fields: Fields) -> list[tuple[str, str]]:
+    own = [("id", fields["id"])] if "id" in fields else []
+    return own + [("aliases", alias) for alias in fields.get("aliases", ())]
 
 
 def difference(fields: Fields, shipped: Fields | None) -> dict[str, Any]:

@@ -5,8 +5,8 @@ what the catalog has, one row per model with the hosts that hold it.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from server.base.errors import RemoteCommandFailed
@@ -25,7 +25,11 @@ _UNSERVED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A model on one host. `refused` says why it cannot be added as it is, empty when it can."""
+    """A model on one host. `refused` says why it cannot be added as it is, empty when it can.
+
+    `bytes` are all its files, `weight_bytes` those that an engine loads. `config` is the
+    `config.json`, None when it was too large to be sent or cannot be read.
+    """
 
     host: str
     kind: Literal["hf", "path"]
@@ -34,6 +38,23 @@ class Found:
     complete: bool | None
     model_type: str | None
     refused: str = ""
+    weight_bytes: int | None = None
+    config: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as it is remembered. The config is shared, not copied: it is only read."""
+        return {
+            "host": self.host,
+            "kind": self.kind,
+            "ref": self.ref,
+            "bytes": self.bytes,
+            "complete": self.complete,
+            "model_type": self.model_type,
+            "refused": self.refused,
+            "source": {self.kind: self.ref},
+            "weight_bytes": self.weight_bytes,
+            "config": self.config,
+        }
 
 
 async def discover(
@@ -60,8 +81,10 @@ def read_found(lines: Iterable[str], host: str, roots: Sequence[str]) -> list[Fo
     for line in lines:
         tag, _, rest = line.partition("\t")
         parts = rest.split("\t", 2)
-        if tag == "config" and rows and rows[-1].model_type is None:
-            rows[-1] = _with_type(rows[-1], rest)
+        if tag == "config" and rows and rows[-1].config is None:
+            rows[-1] = _with_config(rows[-1], rest)
+        elif tag == "weights" and rows and rest.isdigit():
+            rows[-1] = replace(rows[-1], weight_bytes=int(rest))
         elif tag in {"hf", "path"} and len(parts) == 3 and parts[0].isdigit():
             rows.append(_found(host, "hf" if tag == "hf" else "path", parts, roots))
     return rows
@@ -75,11 +98,11 @@ def _found(host: str, kind: Literal["hf", "path"], parts: list[str], roots: Sequ
     return Found(host, kind, ref, int(size), complete, None, problem or "")
 
 
-def _with_type(row: Found, encoded: str) -> Found:
-    config = read_config(encoded) or {}
-    kind = config.get("model_type")
+def _with_config(row: Found, encoded: str) -> Found:
+    config = read_config(encoded)
+    kind = (config or {}).get("model_type")
     text = kind if isinstance(kind, str) and len(kind) <= 64 and kind.isascii() else None
-    return Found(row.host, row.kind, row.ref, row.bytes, row.complete, text, row.refused)
+    return replace(row, model_type=text, config=config)
 
 
 def offers(found: Iterable[Found], catalog: Catalog) -> list[dict[str, Any]]:

@@ -137,6 +137,19 @@ def read(text: str, file: str) -> Document:
         return Document((), (Problem(file, None, "is nested too deeply"),), readable=False)
 
 
+def read_mapping(text: str) -> tuple[dict[str, Any], list[tuple[Where, str]]]:
+    """A text that is one mapping, as plain data, and what in it is broken in itself. Raises
+    `UnreadableError`."""
+    try:
+        root, loader = compose(text)
+        if not isinstance(root, MappingNode):
+            raise UnreadableError("must be a mapping of keys to values", None)
+        walk = _Walk(loader)
+        return walk.mapping(root, ()), walk.faults
+    except RecursionError:
+        raise UnreadableError("is nested too deeply", None) from None
+
+
 def compose(text: str) -> tuple[Node | None, YAML]:
     """The node tree. Raises `UnreadableError` with the line."""
     loader = YAML(typ="safe", pure=True)

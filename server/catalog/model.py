@@ -107,11 +107,18 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """An immutable snapshot: models by id in catalog order, and the problems seen while reading."""
+    """An immutable snapshot: models by id in catalog order, and the problems seen while reading.
+    `shipped` are the ids of the shipped file, also those that were removed here."""
 
     models: Mapping[str, Model]
     problems: tuple[Problem, ...] = ()
     version: int = 0
+    shipped: frozenset[str] = frozenset()
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Shipped models that were removed here; a reset brings them back."""
+        return tuple(sorted(self.shipped - self.models.keys()))
 
     def find(self, name: str) -> Model | None:
         """By id first, then by alias."""

@@ -149,6 +149,15 @@ main "$@" </dev/null
 DISCOVER = (
     _COMMON
     + r"""
+heaped() {
+  find -L "$@" -type f -exec stat -L -c '%d:%i %s' {} + 2>/dev/null | sort -u | total
+}
+heavy() {
+  sum=$(heaped "$1" -maxdepth 1 -name '*.safetensors' ! -name 'consolidated*')
+  [ "$sum" != 0 ] || sum=$(heaped "$1" -maxdepth 1 -name 'consolidated*.safetensors')
+  [ "$sum" != 0 ] || sum=$(heaped "$1" -maxdepth 1 \( -name '*.bin' -o -name '*.gguf' \))
+  [ "$sum" = 0 ] || say weights "$sum"
+}
 cached() {
   for repo in "$1"/hub/models--*; do
     [ -d "$repo/snapshots" ] || continue
@@ -163,7 +172,8 @@ cached() {
     unfinished=$(find "$repo/blobs" -maxdepth 1 -name '*.incomplete' 2>/dev/null | wc -l)
     dangling=$(find "$snap" -maxdepth 4 -type l ! -exec test -e {} \; -print 2>/dev/null | wc -l)
     printf 'hf\t%s\t%s\t%s\n' "$sum" "$((unfinished + dangling))" "${repo##*/models--}"
-    config "$snap/config.json" 16384
+    heavy "$snap"
+    config "$snap/config.json" 65536
   done
 }
 local_models() {
@@ -177,7 +187,8 @@ local_models() {
       | sort -u | total)
     dangling=$(find "$at" -maxdepth 1 -type l ! -exec test -e {} \; -print 2>/dev/null | wc -l)
     printf 'path\t%s\t%s\t%s\n' "$sum" "$((dangling))" "$at"
-    config "$file" 16384
+    heavy "$at"
+    config "$file" 65536
   done
 }
 main() {

@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,44 @@ from ruamel.yaml.error import MarkedYAMLError
 from server.base.errors import Conflict, InvalidValue, ModelNotFound
 from server.base.files import atomic_write, locked
 from server.catalog import edit
-from server.catalog.changes import difference, fields_of, refuse, whole_entry
-from server.catalog.entry import FieldProblem, Fields
+from server.catalog.changes import (
+    clash,
+    difference,
+    fields_of,
+    read_entry,
+    refuse,
+    version_of,
+    whole_entry,
+)
+from server.catalog.entry import FieldProblem, Fields, assemble
 from server.catalog.files import CatalogFile, parse, read_now
 from server.catalog.knobs import KNOBS, check
 from server.catalog.merge import Draft, build, frozen, read_drafts
 from server.catalog.model import Catalog, Model, Problem
 from server.catalog.paths import check_local_path
 from server.catalog.text import shown
+
+
+class StaleEdit(Conflict):
+    """Somebody else changed the entry while this change was being made."""
+
+    code = "stale_edit"
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(
+            f"{model_id} was changed since you began to edit it; nothing was saved.",
+            param="version",
+            advice="Compare your changes with the entry as it is now, and save again.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The model that a body makes, or what is wrong with it."""
+
+    model: Model | None
+    problems: tuple[FieldProblem, ...]
+
 
 Change = Callable[["Layers"], Mapping[str, Any] | str]
 
@@ -96,7 +127,8 @@ class CatalogService:
         overrides, more = read_drafts(self._overrides.document, self._overrides.label, roots)
         models, joined = build(shipped, overrides, self._last_good(roots))
         problems = (*self._shipped.problems, *self._overrides.problems, *found, *more, *joined)
-        self._catalog = Catalog(frozen(models), problems, self._catalog.version + 1)
+        sound = frozenset(name for name, draft in shipped.items() if draft.sound)
+        self._catalog = Catalog(frozen(models), problems, self._catalog.version + 1, sound)
 
     def knob_schema(self) -> list[dict[str, Any]]:
         """The knobs for forms and documentation, in order."""
@@ -109,28 +141,38 @@ class CatalogService:
         name = fields["id"]
 
         def change(layers: Layers) -> Mapping[str, Any]:
-            taken = Catalog(layers.models).find(name)
-            if taken is not None:
-                kind = "the id" if taken.id == name else "an alias"
-                raise Conflict(f"{name!r} is already {kind} of the model {taken.id!r}.", param="id")
-            _check_aliases(fields, layers)
+            _refuse_clash(fields, layers)
             return difference(fields, layers.base(name))
 
         return await self._change(name, change)
 
     async def replace(self, model_id: str, body: object) -> Model:
-        """The whole model anew. The id cannot change."""
+        """The whole model anew. The id cannot change. A `version` in the body is that of the entry
+        it was made from: `Conflict` when the entry was changed since."""
         given = dict(body) if isinstance(body, Mapping) else body
+        version = given.get("version") if isinstance(given, dict) else None
         if isinstance(given, dict) and given.setdefault("id", model_id) != model_id:
             raise InvalidValue("id: cannot be changed; add a new model instead", param="id")
         fields = whole_entry(given, self._roots())
 
         def change(layers: Layers) -> Mapping[str, Any]:
-            layers.model(model_id)
-            _check_aliases(fields, layers)
+            now = version_of(layers.model(model_id))
+            if version is not None and version != now:
+                raise StaleEdit(model_id)
+            _refuse_clash(fields, layers, model_id)
             return difference(fields, layers.base(model_id))
 
         return await self._change(model_id, change)
+
+    def check(self, body: object, replaces: str | None = None) -> Checked:
+        """What `add`, or `replace` of the model of that id, would say to this body. From memory;
+        nothing is written."""
+        fields, problems = read_entry(body, self._roots())
+        if replaces is not None and fields.get("id", replaces) != replaces:
+            problems.append(FieldProblem(("id",), "cannot be changed; add a new model instead"))
+        problems += clash(fields, self.latest.models, replaces)
+        model = None if problems else assemble(fields, "override", {})[0]
+        return Checked(model, tuple(problems))
 
     async def set_knobs(self, model_id: str, knobs: object) -> Model:
         """All knobs anew: what is not named is not set any more."""
@@ -232,16 +274,10 @@ def _read_for_writing(path: Path) -> str:
         ) from None
 
 
-def _check_aliases(fields: Fields, layers: Layers) -> None:
-    catalog = Catalog(layers.models)
-    for alias in fields.get("aliases", ()):
-        other = catalog.find(alias)
-        if other is not None and other.id != fields["id"]:
-            kind = "the id" if other.id == alias else "an alias"
-            raise Conflict(
-                f"aliases: {alias!r} of {fields['id']!r} is already {kind} of {other.id!r}.",
-                param="aliases",
-            )
+def _refuse_clash(fields: Fields, layers: Layers, replaces: str | None = None) -> None:
+    for problem in clash(fields, layers.models, replaces):
+        text = f"{problem.message[0].upper()}{problem.message[1:]}."
+        raise Conflict(f"{problem.field}: {text}", param=problem.field)
 
 
 def _refuse_new_problems(before: Layers, after: Layers) -> None:

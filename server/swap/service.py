@@ -239,7 +239,11 @@ class SwapService:
         return await self._ground.check(placement.target, standing)
 
     async def command(self, model: str) -> tuple[PlannedCommand, ...]:
-        return self._ground.commands(self._build_spec(self._find(model), self._settings()))
+        return self.preview(self._build_spec(self._find(model), self._settings()))
+
+    def preview(self, spec: LaunchSpec) -> tuple[PlannedCommand, ...]:
+        """The commands that would start `spec`, of the catalog or not. From memory."""
+        return self._ground.commands(spec)
 
     def _groups_of(self, spec: LaunchSpec) -> Sequence[tuple[HostNode, ...]]:
         """By the catalog of this moment; nothing when the entry is gone or cannot be started."""

@@ -1,18 +1,22 @@
 """`/api/v1/models`, the knobs they take, and `/api/v1/discovery`."""
 
+import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Response
+from fastapi import APIRouter, Body, Path, Query, Response
 
-from server.base.errors import ModelNotFound
+from server.base.errors import InvalidValue, ModelNotFound
 from server.base.finding import Severity
 from server.catalog.model import Model
-from server.web.api.views import model_view, models_view, undiscovered
+from server.catalog.recipe import read_recipe
+from server.web.api.views import model_view, models_view, undiscovered, whole_model
+from server.web.checking import checked
 from server.web.parts import Parts
 from server.web.reply import API, PartsOf, reply
 
 Id = Annotated[str, Path(max_length=512)]
 Json = Annotated[dict[str, Any], Body()]
+Replaces = Annotated[str | None, Query(max_length=512)]
 
 
 def find(parts: Parts, model_id: str) -> Model:
@@ -38,7 +42,27 @@ async def add(parts: PartsOf, body: Json) -> Response:
 
 
 async def one(parts: PartsOf, model_id: Id) -> Response:
-    return reply(model_view(parts, find(parts, model_id)))
+    return reply(whole_model(parts, find(parts, model_id)))
+
+
+async def check(parts: PartsOf, body: Json, replaces: Replaces = None) -> Response:
+    """What adding (or, with `replaces`, changing) a model would say; nothing is saved."""
+    return reply(checked(parts, body, replaces).to_dict())
+
+
+async def take_recipe(body: Json) -> Response:
+    """A recipe file as the body of a model, with what was understood of it and what not."""
+    text = body.get("text")
+    if not isinstance(text, str):
+        raise InvalidValue("text: the recipe as one text", param="text")
+    recipe = await asyncio.to_thread(read_recipe, text)
+    return reply(
+        {
+            "model": dict(recipe.body),
+            "understood": [note.to_dict() for note in recipe.understood],
+            "left_out": [note.to_dict() for note in recipe.left_out],
+        }
+    )
 
 
 async def change(parts: PartsOf, model_id: Id, body: Json) -> Response:
@@ -53,6 +77,13 @@ async def remove(parts: PartsOf, model_id: Id) -> Response:
     await parts.catalog.remove(found)
     parts.bus.publish("model", found, {"id": found, "removed": True})
     return Response(status_code=204)
+
+
+async def reset(parts: PartsOf, model_id: Id) -> Response:
+    """A shipped model as it was shipped, also when it was removed here."""
+    model = await parts.catalog.reset(model_id)
+    _tell(parts, model)
+    return reply(model_view(parts, model))
 
 
 async def set_knobs(parts: PartsOf, model_id: Id, body: Json) -> Response:
@@ -113,9 +144,12 @@ def routes() -> APIRouter:
     api = APIRouter(prefix=API, tags=["models"])
     api.add_api_route("/models", every, methods=["GET"])
     api.add_api_route("/models", add, methods=["POST"], status_code=201)
+    api.add_api_route("/models/check", check, methods=["POST"])
+    api.add_api_route("/models/import", take_recipe, methods=["POST"])
     api.add_api_route("/models/{model_id}", one, methods=["GET"])
     api.add_api_route("/models/{model_id}", change, methods=["PUT"])
     api.add_api_route("/models/{model_id}", remove, methods=["DELETE"], status_code=204)
+    api.add_api_route("/models/{model_id}/reset", reset, methods=["POST"])
     api.add_api_route("/models/{model_id}/knobs", set_knobs, methods=["PUT"])
     api.add_api_route("/models/{model_id}/command", command, methods=["GET"])
     api.add_api_route("/models/{model_id}/preflight", preflight, methods=["POST"])

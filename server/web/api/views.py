@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.base.clock import iso
+from server.catalog.changes import version_of
 from server.catalog.model import Catalog, Model
 from server.config.model import Host, Service
+from server.gateway.admission.model import Snapshot
 from server.gateway.listing import state_of
 from server.ssh.model import Target
 from server.swap.log import SwapLog
 from server.swap.model import SwapRecord
+from server.web.fitting import Fitting
 from server.web.parts import Parts
 
 
@@ -34,11 +37,23 @@ def host_view(parts: Parts, host: Host) -> dict[str, Any]:
 
 
 def service_view(parts: Parts, service: Service) -> dict[str, Any]:
+    """The settings of a service, its health, what it is doing, and what was done to it last."""
     known = {status.name: status for status in parts.fleet.services()}.get(service.name)
     body = service.model_dump(mode="json")
-    return body | (
-        known.to_dict() if known is not None else {"health": "unknown", "reason": "not probed yet"}
-    )
+    body |= known.to_dict() if known else {"health": "unknown", "reason": "not probed yet"}
+    act = parts.acts.now(service.name) if parts.acts else None
+    return body | load_of(parts.admission(), service.name) | {"act": act.to_dict() if act else None}
+
+
+def load_of(snapshot: Snapshot, service: str) -> dict[str, int | None]:
+    """Requests it answers now, and those that wait for it or for one of its kind. None: not known
+    to the gateway."""
+    here = next((one for one in snapshot.upstreams if one.name == service), None)
+    pools = [pool for pool in snapshot.pools if service in pool.upstreams]
+    return {
+        "in_flight": here.in_flight if here else None,
+        "waiting": sum(pool.waiting for pool in pools) if pools else None,
+    }
 
 
 def waiting(parts: Parts) -> list[SwapRecord]:
@@ -50,12 +65,27 @@ def waiting(parts: Parts) -> list[SwapRecord]:
 def model_view(parts: Parts, model: Model) -> dict[str, Any]:
     return model.to_dict() | {
         "state": state_of(model.id, parts.swaps.layout(), waiting(parts)),
+        "version": version_of(model),
+    }
+
+
+def whole_model(parts: Parts, model: Model, fitting: Fitting | None = None) -> dict[str, Any]:
+    """With what takes arithmetic: whether it fits, and where its files are."""
+    fitting = fitting or Fitting(parts)
+    return model_view(parts, model) | {
+        "fit": fitting.outlook(model).to_dict(),
+        "files": [
+            {"host": one.host, "bytes": one.bytes, "complete": one.complete}
+            for one in fitting.files(model)
+        ],
     }
 
 
 def models_view(parts: Parts, catalog: Catalog) -> dict[str, Any]:
+    fitting = Fitting(parts)
     return {
-        "models": [model_view(parts, model) for model in catalog.models.values()],
+        "models": [whole_model(parts, model, fitting) for model in catalog.models.values()],
+        "hidden": list(catalog.hidden),
         "problems": [problem.to_dict() for problem in catalog.problems],
         "version": catalog.version,
     }
@@ -88,7 +118,8 @@ def undiscovered(parts: Parts) -> list[Mapping[str, Any]]:
     """Models found on the hosts whose source no entry of the catalog has."""
     sources = [model.source for model in parts.catalog.snapshot().models.values()]
     taken = {source.ref for source in sources}
-    return [one for one in parts.discovery.found() if _ref(one) not in taken]
+    rows = [one for one in parts.discovery.found() if _ref(one) not in taken]
+    return [{key: value for key, value in row.items() if key != "config"} for row in rows]
 
 
 def _ref(found: Mapping[str, Any]) -> str | None:
@@ -105,10 +136,16 @@ def snapshot(parts: Parts) -> dict[str, Any]:
         "at": iso(parts.clock.now()),
         "hosts": [host_view(parts, host) for host in settings.hosts],
         "services": [service_view(parts, service) for service in settings.services],
-        "models": models_view(parts, parts.catalog.snapshot())["models"],
+        "models": [model_view(parts, one) for one in parts.catalog.snapshot().models.values()],
         "serving": serving_view(parts),
         "layout": layout_view(parts),
         "swap": None if current is None else current.to_dict(),
         "queue": [record.to_dict() for record in parts.swaps.queue()],
-        "jobs": [] if sweep is None else [{"job": "sweep"} | sweep.to_dict()],
+        "jobs": [
+            *([{"job": "sweep"} | sweep.to_dict()] if sweep else []),
+            *(
+                {"job": "service"} | act.to_dict()
+                for act in (parts.acts.running() if parts.acts else ())
+            ),
+        ],
     }
