@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from bench import fleet, fleet_frames, gateway, log_line, startup, swap
+from bench import fleet, fleet_frames, gateway, log_line, pages, startup, swap
 from bench.table import Row, drawn
 
 
@@ -25,6 +25,7 @@ BENCHES: dict[str, tuple[str, Measure]] = {
     "startup": ("Start-up", startup.measure),
     "fleet": ("Watching hosts at 1 Hz", fleet.measure),
     "frames": ("One frame of one host", fleet_frames.measure),
+    "pages": ("The dashboard", pages.measure),
     "gateway": ("The gateway beside nginx and LiteLLM", gateway.measure),
     "log": ("Log lines", log_line.measure),
 }
