@@ -14,6 +14,9 @@ class OpenGate:
         self._remembered = remembered
 
     def identify(self, headers: list[Header], address: str) -> Caller:
+        return self.recognised(None, address)
+
+    def recognised(self, key: str | None, address: str) -> Caller:
         caller = self._callers.get(address)
         if caller is None:
             if len(self._callers) >= self._remembered:

@@ -13,6 +13,7 @@ from server.gateway.wire import Header
 
 Body = Literal["json", "form", "any"]
 SwapPolicy = Literal["auto", "ask", "never"]
+AudioSource = Literal["told", "measured", "estimated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +154,14 @@ class Grant:
 class Router(Protocol):
     """Decides who answers a request. `resolve` says what a name means, at once and without
     remote work; `admit` may wait (a queue, a swap on demand), telling `heard` where it stands.
-    Both raise a `SparkError`. Cancelling `admit` frees the place. A grant holds a lease, and
-    whoever was granted it releases it.
+    `admit_now` does not: None, and nothing has happened, where `admit` would wait or refuse. They
+    raise a `SparkError`. Cancelling `admit` frees the place. A grant holds a lease, and whoever was
+    granted it releases it.
     """
 
     def resolve(self, operation: Operation, model: str | None) -> Route: ...
+
+    def admit_now(self, ask: Ask) -> Grant | None: ...
 
     async def admit(self, ask: Ask, heard: Callable[[Waiting], None]) -> Grant: ...
 
@@ -224,6 +228,9 @@ class Used:
     audio_seconds: float | None = None
     counted: bool = False
     """The completion tokens are counted chunks of the stream, not a figure of the engine's."""
+    audio_source: AudioSource = "told"
+    """Of the seconds: the service told them, or they are what was sent to it, measured by its
+    container, or estimated by its size."""
 
 
 @dataclass(slots=True)
@@ -273,12 +280,16 @@ class Gatekeeper(Protocol):
     """Who a caller is and what it may do. Answers from memory, raises a `SparkError`.
 
     `identify`: `InvalidApiKey` for a key that is unknown, expired or missing where one is required.
+    `recognised`: the same by the key itself (None: none was sent), but None, and nothing is counted
+    or logged, where `identify` would refuse.
     `allow`: `Forbidden` (scope), `ModelNotFound` (a model this key may not use), `RateLimited`.
     `sees`: whether something of these names may be listed to a caller. `headers_for`: what an
     answer to a caller says of its limits.
     """
 
     def identify(self, headers: list[Header], address: str) -> Caller: ...
+
+    def recognised(self, key: str | None, address: str) -> Caller | None: ...
 
     def allow(self, caller: Caller, operation: Operation, route: Route) -> None: ...
 

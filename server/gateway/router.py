@@ -20,6 +20,8 @@ _LONGEST = 128
 
 
 class Admits(Protocol):
+    def admit_now(self, ask: Ask) -> Grant | None: ...
+
     async def admit(self, ask: Ask, heard: Callable[[Waiting], None]) -> Grant: ...
 
 
@@ -49,6 +51,15 @@ class GatewayRouter:
             if model is None or len(model) <= _LONGEST:
                 self._routes[key] = route
         return route
+
+    def admit_now(self, ask: Ask) -> Grant | None:
+        model = model_of(ask.route.pool)
+        if model is not None and not self._demand.loaded(model):
+            return None
+        grant = self._admission.admit_now(ask)
+        if grant is not None and model is not None:
+            self._demand.granted(model)
+        return grant
 
     async def admit(self, ask: Ask, heard: Callable[[Waiting], None]) -> Grant:
         model = model_of(ask.route.pool)

@@ -120,26 +120,34 @@ class Way:
             self._presence.forget()
 
     def _account(self) -> None:
-        passage, notes = self._passage, self._notes
-        passage.ended = self._crew.monotonic()
-        if not passage.status:
-            passage.status = 499
-        if passage.error:
-            notes["error"] = passage.error
-        if passage.asked:
-            notes["model"] = passage.asked
-        if passage.upstream:
-            notes["upstream"] = passage.upstream
-        if passage.caller.key_id is not None:
-            notes["key"] = passage.caller.name
-        for observer in self._crew.ended:
-            observer(passage)
+        account(self._crew, self._passage, self._notes, self._crew.monotonic())
 
     def _let_in(self, grant: Grant) -> str:
-        """Note where it goes; the name under which the upstream is spoken of."""
-        passage, upstream = self._passage, grant.upstream
-        passage.admitted = self._crew.monotonic()
-        passage.attempts += 1
-        passage.upstream, passage.kind, passage.host = upstream.name, upstream.kind, upstream.host
-        passage.model = grant.route.model
-        return grant.route.model if upstream.engine else upstream.name
+        return let_in(self._passage, grant, self._crew.monotonic())
+
+
+def let_in(passage: Passage, grant: Grant, now: float) -> str:
+    """Note where it goes; the name under which the upstream is spoken of."""
+    upstream = grant.upstream
+    passage.admitted = now
+    passage.attempts += 1
+    passage.upstream, passage.kind, passage.host = upstream.name, upstream.kind, upstream.host
+    passage.model = grant.route.model
+    return grant.route.model if upstream.engine else upstream.name
+
+
+def account(crew: Crew, passage: Passage, notes: dict[str, Any], now: float) -> None:
+    """It is over: what the log line says of it, and everybody who counts hears of it."""
+    passage.ended = now
+    if not passage.status:
+        passage.status = 499
+    if passage.error:
+        notes["error"] = passage.error
+    if passage.asked:
+        notes["model"] = passage.asked
+    if passage.upstream:
+        notes["upstream"] = passage.upstream
+    if passage.caller.key_id is not None:
+        notes["key"] = passage.caller.name
+    for observer in crew.ended:
+        observer(passage)

@@ -29,6 +29,9 @@ class Line:
     def resolve(self, _operation: Operation, model: str | None) -> Route:
         return Route("model:tiny", "tiny", model)
 
+    def admit_now(self, ask: Ask) -> Grant | None:
+        return None
+
     async def admit(self, ask: Ask, heard: object) -> Grant:
         assert callable(heard)
         heard(Waiting(1, None, "full"))

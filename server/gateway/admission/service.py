@@ -105,9 +105,23 @@ class Admission:
     async def admit(self, ask: Ask, heard: Callable[[Waiting], None]) -> Grant:
         """Raises `QueueFull`, `Unavailable` or `ModelLoading`. Cancelling it frees the place."""
         now = self._clock.monotonic()
+        entry = self._entry(ask)
+        upstream = self._scheduler.seize(entry, now)
+        if upstream is not None:
+            return self._grant(ask, entry.ticket, upstream, 0.0)
+        return await self._wait(ask, entry, heard, now)
+
+    def admit_now(self, ask: Ask) -> Grant | None:
+        """`admit` for who finds a free place; None, and nothing has happened, for who has to wait
+        or is refused. Raises `Unavailable` when the app is shutting down."""
+        entry = self._entry(ask)
+        upstream = self._scheduler.seize(entry, self._clock.monotonic())
+        return None if upstream is None else self._grant(ask, entry.ticket, upstream, 0.0)
+
+    def _entry(self, ask: Ask) -> Entry:
         settings, caller = self._settings(), ask.caller
         cap = caller.max_in_flight
-        entry = Entry(
+        return Entry(
             next(self._tickets),
             ask.route.pool,
             client_of(ask),
@@ -118,10 +132,6 @@ class Admission:
             settings.queue_limit,
             ask.exclude,
         )
-        upstream = self._scheduler.seize(entry, now)
-        if upstream is not None:
-            return self._grant(ask, entry.ticket, upstream, 0.0)
-        return await self._wait(ask, entry, heard, now)
 
     async def _wait(
         self, ask: Ask, entry: Entry, heard: Callable[[Waiting], None], now: float

@@ -49,20 +49,28 @@ class Gate:
 
     def identify(self, headers: Iterable[Header], address: str) -> Caller:
         text = token.presented(headers)
-        if text is not None and token.is_ours(text):
-            key, why = self._keys.find(text)
-            if key is None:
-                raise self._refused(text, why, address)
-            self._keys.used(key)
-            return self._callers.get((key.id, address)) or self._caller(key, address)
-        if self._require_key():
-            if text is not None:
-                raise self._refused(text, "not one of ours", address)
+        caller = self.recognised(text, address)
+        if caller is not None:
+            return caller
+        if text is None:
             raise InvalidApiKey(
                 "An API key is required here.",
                 advice="Send it as `Authorization: Bearer sk-spark-…`; "
                 "`spark-control keys create NAME` makes one.",
             )
+        why = self._keys.find(text)[1] if token.is_ours(text) else "not one of ours"
+        raise self._refused(text, why, address)
+
+    def recognised(self, key: str | None, address: str) -> Caller | None:
+        """Who presents this key (None: no key); None when it is refused, for `identify` to tell."""
+        if key is not None and token.is_ours(key):
+            found, _ = self._keys.find(key)
+            if found is None:
+                return None
+            self._keys.used(found)
+            return self._callers.get((found.id, address)) or self._caller(found, address)
+        if self._require_key():
+            return None
         return self._callers.get((None, address)) or self._caller(None, address)
 
     def allow(self, caller: Caller, operation: Operation, route: Route) -> None:
