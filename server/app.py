@@ -31,6 +31,7 @@ from server.config.model import Host, Settings
 from server.config.paths import DataDir
 from server.config.store import SettingsStore
 from server.fleet import doctor
+from server.fleet.acts import Acts
 from server.fleet.examination import Examinations, Tell
 from server.fleet.service import Fleet
 from server.gateway.admission.probe import Probing
@@ -67,6 +68,7 @@ from server.web.app import create_api, create_edge
 from server.web.container_logs import ContainerLogs
 from server.web.discovery import DiscoveryCache
 from server.web.metrics import FleetCollector, SwapMetrics
+from server.web.pages.attempt import routes as attempt
 from server.web.pages.notice import NoticeBoard
 from server.web.pages.routes import make_site, routes
 from server.web.pages.site import Site
@@ -94,6 +96,7 @@ class App:
     examinations: Examinations
     discovery: DiscoveryCache
     logs: ContainerLogs
+    acts: Acts
     swaps: SwapService
     swap_metrics: SwapMetrics
     notices: NoticeBoard
@@ -147,6 +150,7 @@ class App:
         await self.notices.close()
         await self.swap_metrics.close()
         await self.logs.close()
+        await self.acts.close()
         await self.examinations.close()
         await self.fleet.close()
         await self.pool.close()
@@ -295,6 +299,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         clock=clock,
     )
     logs = ContainerLogs(pool, clock)
+    acts = Acts(pool, bus, clock)
     started = clock.now()
     upstream = make_client(store.current.gateway.upstream_client)
     load = make_load(
@@ -366,6 +371,8 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         sweeps=load.sweeps,
         examinations=examinations,
         data=data,
+        acts=acts,
+        admission=admission.snapshot,
     )
     notices = NoticeBoard(bus, clock)
     site = make_site(
@@ -388,6 +395,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         examinations=examinations,
         discovery=discovery,
         logs=logs,
+        acts=acts,
         swaps=swaps,
         swap_metrics=SwapMetrics(registry, bus),
         notices=notices,
@@ -410,7 +418,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
 
 def create_app(parts: Parts, gateway: ASGIApp, site: Site) -> ASGIApp:
     """The ASGI application: the gateway in front, the JSON API and the pages behind."""
-    api = create_api(parts, pages=[routes(site)])
+    api = create_api(parts, pages=[attempt.routes(site, gateway), routes(site)])
     return create_edge(parts, api, dict.fromkeys(SEGMENTS, gateway), log=Lines("web"))
 
 

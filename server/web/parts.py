@@ -21,9 +21,11 @@ from server.catalog.service import Checked
 from server.config.marks import Origin
 from server.config.model import Host, Service, Settings
 from server.config.paths import DataDir
+from server.fleet.acts import Act, Verb
 from server.fleet.examination import Examinations
 from server.fleet.model import HostStatus, Sample, ServiceStatus
 from server.gateway.activity import Activity
+from server.gateway.admission.model import Snapshot
 from server.gateway.keys.model import Draft, Key, Minted
 from server.gateway.sweep.model import Sweep, Wish
 from server.gateway.usage.model import Place, Sums
@@ -149,6 +151,16 @@ class Sweeps(Protocol):
     def current(self) -> Sweep | None: ...
 
 
+class Acts(Protocol):
+    """Raises `Conflict` where nothing can be done, or something is being done already."""
+
+    def begin(self, service: Service, verb: Verb, *, requested_by: str) -> Act: ...
+
+    def now(self, service: str) -> Act | None: ...
+
+    def running(self) -> Sequence[Act]: ...
+
+
 class HostKeys(Protocol):
     """`pin` trusts a key that a person has compared; `pinned` is its fingerprint."""
 
@@ -247,6 +259,15 @@ class Parts:
     offered_key: Callable[[Target], Awaitable[str]] = offered
     examinations: Examinations | None = None
     data: DataDir | None = None
+    acts: Acts | None = None
+    admission: Callable[[], Snapshot] = lambda: Snapshot((), (), {})
+
+    @property
+    def acting(self) -> Acts:
+        """Raises `Unavailable` where no service can be told anything."""
+        if self.acts is None:
+            raise Unavailable("There is nothing here that could start or stop a service.")
+        return self.acts
 
     @property
     def examining(self) -> Examinations:

@@ -18,9 +18,10 @@ from server.base.finding import Finding, Severity
 from server.base.health import Verdict
 from server.base.logs import get_logger
 from server.catalog.service import CatalogService
-from server.config.model import Host
+from server.config.model import Host, Service
 from server.config.paths import DataDir
 from server.config.store import SettingsStore
+from server.fleet.acts import Act, Verb
 from server.fleet.examination import Examinations, Tell
 from server.fleet.model import HostStatus, Sample, ServiceStatus
 from server.gateway.keys.ledger import KeyLedger
@@ -199,6 +200,26 @@ class FakeLogs:
 
 
 @dataclass
+class FakeActs:
+    """Remembers what was asked; it never ends."""
+
+    last: dict[str, Act] = field(default_factory=dict)
+
+    def begin(self, service: Service, verb: Verb, *, requested_by: str) -> Act:
+        if service.container is None:
+            raise Conflict(f"The service {service.name} has no container.")
+        begun = Act(service.name, verb, service.host, service.container, requested_by, T0)
+        self.last[service.name] = begun
+        return begun
+
+    def now(self, service: str) -> Act | None:
+        return self.last.get(service)
+
+    def running(self) -> Sequence[Act]:
+        return tuple(one for one in self.last.values() if one.ended_at is None)
+
+
+@dataclass
 class FakeSweeps:
     """Sweeps as they were put there; the first one is running."""
 
@@ -312,6 +333,7 @@ async def web(
         started=T0,
         heartbeat_seconds=heartbeat_seconds,
         sweeps=FakeSweeps(),
+        acts=FakeActs(),
         offered_key=offered,
         examinations=Examinations(doctor, bus, clock),
         data=DataDir(data),
