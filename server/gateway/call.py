@@ -32,6 +32,7 @@ from server.gateway.model import (
 )
 from server.gateway.relay import Answer, Witnesses, refused
 from server.gateway.usage.tap import Tap
+from server.gateway.usage.upload import Listener, listened, listener, with_sound
 from server.gateway.waiting import Told
 from server.gateway.way import Crew, Way
 from server.gateway.wire import (
@@ -65,6 +66,7 @@ class Call(Way):
         "_recording",
         "_reserved",
         "_settings",
+        "_sound",
         "_taken",
         "_tap",
     )
@@ -82,6 +84,7 @@ class Call(Way):
         self._settings = crew.settings()
         self._answer = Answer(send, passage, named=operation.named_events)
         self._tap: Tap | None = None
+        self._sound: Listener | None = None
         self._keeping: Keeping | None = None
         self._recording: Recording | None = None
         self._reserved = 0
@@ -258,7 +261,11 @@ class Call(Way):
         if isinstance(body, bytes):
             whole = taken.document(body, grant.route.params, grant.rewrite)
             return UpstreamRequest(scope["method"], url, headers, whole, name)
-        chunks, length = taken.form(await self._source(body), taken.length, grant.rewrite)
+        chunks = await self._source(body)
+        self._sound = listener(self._operation, upstream.kind, scope["headers"])
+        if self._sound is not None:
+            chunks = listened(chunks, self._sound)
+        chunks, length = taken.form(chunks, taken.length, grant.rewrite)
         return UpstreamRequest(scope["method"], url, headers, chunks, name, length)
 
     async def _refusal(self, response: UpstreamResponse, name: str) -> SparkError:
@@ -280,6 +287,8 @@ class Call(Way):
         finally:
             if self._tap is not None:
                 passage.used = self._tap.used()
+            if self._sound is not None and response.status < 400:
+                passage.used = with_sound(passage.used, self._sound.heard())
 
     def _witnesses(
         self, status: int, headers: list[Header], kind: bytes, events: bool
