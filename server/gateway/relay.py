@@ -27,7 +27,7 @@ _ERROR_BYTES = 64 * 1024
 # A sick upstream may not finish its sentence; its caller, and whoever could answer instead, wait.
 _ERROR_SECONDS = 5.0
 _FRAME_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
-_EVENTS = b"text/event-stream"
+EVENTS = b"text/event-stream"
 _EVENT_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -114,7 +114,7 @@ class Answer:
         passage, send = self._passage, self._send
         headers = response_headers(response.headers)
         kind = header(headers, b"content-type") or b""
-        length = await self._begin(response.status, headers, kind.startswith(_EVENTS))
+        length = await self._begin(response.status, headers, kind.startswith(EVENTS))
         seen_by = witnesses(response.status, headers, kind, self.events)
         tap, record = seen_by.tap, seen_by.record
         tokens = tap is not None
@@ -169,10 +169,15 @@ class Answer:
             status, headers, body = error_answer(error, request_id, anthropic=self.named)
             await self.whole(status, headers, body)
         elif self.events:
-            whole = not self._last or self._last.endswith(_FRAME_ENDS)
-            frame = error_frame(error, request_id, named=self.named, whole=whole)
+            frame = last_frame(error, request_id, self._last, named=self.named)
             self.finished = True
             await self._send({"type": "http.response.body", "body": frame, "more_body": False})
+
+
+def last_frame(error: SparkError, request_id: str, last: bytes, *, named: bool) -> bytes:
+    """What ends a broken stream; `last` is the chunk that was sent before it."""
+    whole = not last or last.endswith(_FRAME_ENDS)
+    return error_frame(error, request_id, named=named, whole=whole)
 
 
 async def refused(response: UpstreamResponse, name: str, path: str) -> tuple[SparkError, bytes]:

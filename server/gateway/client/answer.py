@@ -20,6 +20,29 @@ class Source(Protocol):
     def give_up(self) -> None: ...
 
 
+class Taker(Protocol):
+    """Whom a connection tells of the answer to the request that it carries. `begin` once, then
+    parts; `wake` when no more come in this turn of the loop; at last `end`, or `fail` at any time.
+    `size`: what was fed and not taken yet. After `end` and `fail` the connection is not its own.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def begin(self, status: int, headers: list[Header]) -> None: ...
+
+    def feed(self, part: bytes) -> None: ...
+
+    def wake(self) -> None: ...
+
+    def end(self) -> None: ...
+
+    def fail(self, error: BaseException) -> None: ...
+
+
 class Answer:
     """An `UpstreamResponse` and its own iterator. `head` is done when status and headers are here,
     or fails with what broke."""

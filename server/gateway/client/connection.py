@@ -20,7 +20,7 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from server.gateway.client.answer import Answer
+from server.gateway.client.answer import Taker
 from server.gateway.client.failure import broke, malformed, too_slow
 from server.gateway.client.request import measured
 from server.gateway.client.sockets import uploading
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._parser = HttpResponseParser(self)
-        self._answer: Answer | None = None
+        self._answer: Taker | None = None
         self._phase = _Phase.IDLE
         self._headers: list[Header] = []
         self._overhead = 0
@@ -128,6 +128,9 @@ class Connection(asyncio.Protocol):
                 self._fail(malformed(answer.name))
                 return
             self._keep = False
+        answer = self._answer  # Whoever took it may have given it to somebody else.
+        if answer is None:
+            return
         if self._phase is _Phase.WHOLE:
             self._finish(answer)
         elif self._overhead > HEAD_BYTES:
@@ -209,7 +212,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         return transport is not None and not transport.is_closing() and self._answer is None
 
-    def begin(self, answer: Answer, head: bytes, request: UpstreamRequest) -> None:
+    def begin(self, answer: Taker, head: bytes, request: UpstreamRequest) -> None:
         """Send a request whose answer goes to `answer`."""
         transport = self._transport
         if transport is None:
@@ -273,6 +276,10 @@ class Connection(asyncio.Protocol):
         self._detach()
         self._abort()
 
+    def hand_to(self, answer: Taker) -> None:
+        """The answer under way is somebody else's from now on."""
+        self._answer = answer
+
     # Our own.
 
     async def _send(self, body: AsyncIterable[bytes], length: int | None) -> None:
@@ -304,7 +311,7 @@ class Connection(asyncio.Protocol):
         if sock is not None:
             uploading(sock)
 
-    def _finish(self, answer: Answer) -> None:
+    def _finish(self, answer: Taker) -> None:
         transport = self._transport
         unsent = self.upload is not None or (
             self._large and transport is not None and transport.get_write_buffer_size() > 0

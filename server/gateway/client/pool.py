@@ -9,7 +9,7 @@ import asyncio
 import ssl
 
 from server.base.errors import UpstreamError
-from server.gateway.client.answer import Answer
+from server.gateway.client.answer import Answer, Taker
 from server.gateway.client.connection import Connection
 from server.gateway.client.failure import broke, no_address, unreachable
 from server.gateway.client.request import Origin, address, head_of, origin_of
@@ -62,6 +62,19 @@ class PooledUpstream:
                     raise
         connection = await self._connect(key, origin, request.name, loop)
         return await _exchange(connection, request, head, loop, retried=reused)
+
+    def open_now(self, request: UpstreamRequest, taker: Taker) -> Connection | None:
+        """Send over a connection that idles, and tell `taker` of the answer. None, and nothing has
+        happened, when there is none. Raises `InvalidRequest` for what cannot be sent."""
+        key, target = address(request)
+        origin = self._origins.get(key)
+        if origin is None or key not in self._idle:
+            return None
+        head = head_of(request, origin, target)
+        connection = self._take(key, asyncio.get_running_loop().time())
+        if connection is not None:
+            connection.begin(taker, head, request)
+        return connection
 
     async def close(self) -> None:
         """Ends everything at once, what is still connecting too; returns when no connection and no

@@ -83,6 +83,14 @@ async def _with_head(chunks: AsyncIterator[bytes], head: bytes, skip: int) -> As
             yield rest
 
 
+def taken(body: bytes) -> Taken:
+    """A whole JSON body, read."""
+    parsed = parse(body)
+    name = parsed.get("model")
+    stream = parsed.get("stream") is True
+    return Taken(body, None if name is None else name_of(name), stream, json=True)
+
+
 async def take(
     operation: Operation,
     scope: Scope,
@@ -94,15 +102,7 @@ async def take(
     headers = scope["headers"]
     if operation.body == "json":
         check_type(headers)
-        body = await read_body(headers, receive, limit)
-        parsed = parse(body)
-        name = parsed.get("model")
-        return Taken(
-            body,
-            None if name is None else name_of(name),
-            parsed.get("stream") is True,
-            json=True,
-        )
+        return taken(await read_body(headers, receive, limit))
     length = declared_length(headers, limit)
     name = named(operation, scope)
     if operation.body == "any" and not has_body(headers):
