@@ -63,6 +63,7 @@ from server.store.database import Database
 from server.swap.ledger import Ledger
 from server.swap.live import LiveGround
 from server.swap.look import Look
+from server.swap.rehearsals import Rehearsals
 from server.swap.service import SwapService
 from server.web.app import create_api, create_edge
 from server.web.container_logs import ContainerLogs
@@ -97,6 +98,7 @@ class App:
     discovery: DiscoveryCache
     logs: ContainerLogs
     acts: Acts
+    rehearsals: Rehearsals
     swaps: SwapService
     swap_metrics: SwapMetrics
     notices: NoticeBoard
@@ -151,6 +153,7 @@ class App:
         await self.swap_metrics.close()
         await self.logs.close()
         await self.acts.close()
+        await self.rehearsals.close()
         await self.examinations.close()
         await self.fleet.close()
         await self.pool.close()
@@ -287,6 +290,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         clock,
         require_key=lambda: store.current.gateway.require_key,
         canonical=lambda name: _canonical(catalog, name),
+        anonymous=lambda: store.current.anonymous,
     )
     known = partial(_known, catalog, store)
     usage = Usage(UsageLedger(database), clock, known=known)
@@ -300,6 +304,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     )
     logs = ContainerLogs(pool, clock)
     acts = Acts(pool, bus, clock)
+    rehearsals = Rehearsals(swaps, bus, clock)
     started = clock.now()
     upstream = make_client(store.current.gateway.upstream_client)
     load = make_load(
@@ -372,6 +377,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         examinations=examinations,
         data=data,
         acts=acts,
+        rehearsals=rehearsals,
         admission=admission.snapshot,
     )
     notices = NoticeBoard(bus, clock)
@@ -396,6 +402,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         discovery=discovery,
         logs=logs,
         acts=acts,
+        rehearsals=rehearsals,
         swaps=swaps,
         swap_metrics=SwapMetrics(registry, bus),
         notices=notices,

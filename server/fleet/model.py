@@ -150,13 +150,15 @@ class HostStatus:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """Health of one configured service, with the latency of the last probe in seconds."""
+    """Health of one configured service, with the latency of the last probe in seconds. `since` is
+    when a probe first found it in this health, one after another."""
 
     name: str
     verdict: Verdict
     checked_at: datetime | None = None
     latency: float | None = None
     detail: str = ""
+    since: datetime | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -164,6 +166,7 @@ class ServiceStatus:
             "health": self.verdict.health.value,
             "reason": self.verdict.reason,
             "checked_at": iso(self.checked_at),
+            "since": iso(self.since),
             "latency": self.latency,
             "detail": self.detail,
         }

@@ -22,6 +22,7 @@ from server.fleet.history import History
 from server.fleet.model import HostStatus, Sample, ServiceStatus
 from server.fleet.probe import Prober, health_path
 from server.fleet.sampler import LIFETIME, Plan, Sampler
+from server.fleet.trend import Curves, Trend
 from server.ssh.model import Shells
 
 BEAT = 0.25
@@ -37,6 +38,7 @@ class _Watched:
     host: Host
     plan: Plan
     history: History
+    trend: Trend = field(default_factory=Trend)
     sampler: Sampler | None = None
     task: asyncio.Task[None] | None = None
     last: Sample | None = None
@@ -135,6 +137,10 @@ class Fleet:
         found = self._find(name).history.since(end - timedelta(minutes=minutes))
         return found if until is None else [sample for sample in found if sample.at <= until]
 
+    def trend(self, name: str) -> Curves:
+        """The last hour as curves; cheap, however many ask."""
+        return self._find(name).trend.curves()
+
     def services(self) -> tuple[ServiceStatus, ...]:
         """In the order of the settings; Unknown before the first probe."""
         return tuple(self._service(service) for service in self._settings().services)
@@ -195,6 +201,7 @@ class Fleet:
         watched.last, watched.seen_at = sample, self._clock.now()
         watched.seen, watched.problem = self._clock.monotonic(), ""
         watched.history.add(sample)
+        watched.trend.add(sample)
         watched.fresh = True
         self._tell(watched)
 
@@ -262,12 +269,15 @@ class Fleet:
             ),
         )
         answered = answer.outcome is state.Outcome.ANSWERED
+        before, now = self._services.get(service.name), self._clock.now()
+        same = before is not None and before.verdict.health is verdict.health
         status = ServiceStatus(
             service.name,
             verdict,
-            checked_at=self._clock.now(),
+            checked_at=now,
             latency=answer.seconds if answered else None,
             detail=detail,
+            since=before.since if before is not None and same else now,
         )
         self._services[service.name] = status
         self._bus.publish("service", service.name, status.to_dict())

@@ -229,14 +229,18 @@ class SwapService:
         return await self._placer.of(self._build_spec(self._find(model), self._settings()))
 
     async def preflight(self, model: str) -> list[Finding]:
+        return (await self.rehearse(model))[0]
+
+    async def rehearse(self, model: str) -> tuple[list[Finding], Placement | None]:
+        """What preflight finds, and where it would go; None where it can go nowhere."""
         spec = self._build_spec(self._find(model), self._settings())
         try:
             placement = await self._placer.of(spec)
         except Conflict as error:
             advice = error.advice or ""
-            return [Finding("cannot_be_placed", Severity.ERROR, error.message, advice)]
+            return [Finding("cannot_be_placed", Severity.ERROR, error.message, advice)], None
         standing = self._placer.standing(placement)
-        return await self._ground.check(placement.target, standing)
+        return await self._ground.check(placement.target, standing), placement
 
     async def command(self, model: str) -> tuple[PlannedCommand, ...]:
         return self.preview(self._build_spec(self._find(model), self._settings()))

@@ -24,6 +24,7 @@ from server.config.paths import DataDir
 from server.fleet.acts import Act, Verb
 from server.fleet.examination import Examinations
 from server.fleet.model import HostStatus, Sample, ServiceStatus
+from server.fleet.trend import Curves
 from server.gateway.activity import Activity
 from server.gateway.admission.model import Snapshot
 from server.gateway.keys.model import Draft, Key, Minted
@@ -34,6 +35,7 @@ from server.ssh.model import Refusal, Target
 from server.ssh.offer import offered
 from server.swap.log import SwapLog
 from server.swap.model import OnConflict, Past, Serving, SwapRecord
+from server.swap.rehearsals import Rehearsal
 
 
 class SettingsStore(Protocol):
@@ -97,6 +99,8 @@ class Fleet(Protocol):
 
     def samples(self, name: str, minutes: float) -> Sequence[Sample]: ...
 
+    def trend(self, name: str) -> Curves: ...
+
     def services(self) -> Sequence[ServiceStatus]: ...
 
 
@@ -159,6 +163,14 @@ class Acts(Protocol):
     def now(self, service: str) -> Act | None: ...
 
     def running(self) -> Sequence[Act]: ...
+
+
+class Rehearsals(Protocol):
+    """Raises `QueueFull`. What was found, and who would go, before anything is touched."""
+
+    def begin(self, model: str, *, requested_by: str) -> Rehearsal: ...
+
+    def now(self, model: str) -> Rehearsal | None: ...
 
 
 class HostKeys(Protocol):
@@ -260,7 +272,14 @@ class Parts:
     examinations: Examinations | None = None
     data: DataDir | None = None
     acts: Acts | None = None
+    rehearsals: Rehearsals | None = None
     admission: Callable[[], Snapshot] = lambda: Snapshot((), (), {})
+
+    @property
+    def rehearsing(self) -> Rehearsals:
+        if self.rehearsals is None:
+            raise Unavailable("Nothing can be looked at beforehand here.")
+        return self.rehearsals
 
     @property
     def acting(self) -> Acts:
