@@ -24,6 +24,7 @@ from server.config.store import SettingsStore
 from server.fleet.acts import Act, Verb
 from server.fleet.examination import Examinations, Tell
 from server.fleet.model import HostStatus, Sample, ServiceStatus
+from server.fleet.trend import Curves, Trend
 from server.gateway.keys.ledger import KeyLedger
 from server.gateway.keys.service import Keys
 from server.gateway.sweep.model import Sweep, Wish
@@ -81,6 +82,12 @@ class FakeFleet:
 
     def samples(self, name: str, minutes: float) -> Sequence[Sample]:
         return [sample for sample in self.kept if sample.host == name]
+
+    def trend(self, name: str) -> Curves:
+        made = Trend()
+        for sample in self.samples(name, 60):
+            made.add(sample)
+        return made.curves()
 
     def services(self) -> Sequence[ServiceStatus]:
         return self.probes

@@ -42,9 +42,31 @@ async def every(parts: PartsOf) -> Response:
     return reply({"hosts": hosts, "problems": list(parts.settings.problems)})
 
 
-async def add(parts: PartsOf, host: Host) -> Response:
+async def save_new(parts: Parts, host: Host) -> None:
     await parts.settings.add_host(host)
     await parts.hosts_changed(host.name)
+
+
+async def save_changed(parts: Parts, name: str, host: Host, mark: str | None = None) -> None:
+    """`mark`: what the saver has seen. A host that serves keeps its name."""
+    find(parts, name)
+    if host.name != name:
+        _not_serving(parts, name)
+    await parts.settings.replace_host(name, host, mark)
+    if host.name != name:
+        await parts.hosts_changed(name)
+    await parts.hosts_changed(host.name)
+
+
+async def save_removed(parts: Parts, name: str) -> None:
+    find(parts, name)
+    _not_serving(parts, name)
+    await parts.settings.remove_host(name)
+    await parts.hosts_changed(name)
+
+
+async def add(parts: PartsOf, host: Host) -> Response:
+    await save_new(parts, host)
     return reply(host_view(parts, host), 201, {"location": f"/api/v1/hosts/{host.name}"})
 
 
@@ -56,20 +78,12 @@ async def change(parts: PartsOf, name: Name, body: Annotated[dict[str, Any], Bod
     """The whole host; `name` may be left out, or be a new one."""
     find(parts, name)
     host = Host.model_validate({"name": name, **body})
-    if host.name != name:
-        _not_serving(parts, name)
-    await parts.settings.replace_host(name, host)
-    if host.name != name:
-        await parts.hosts_changed(name)
-    await parts.hosts_changed(host.name)
+    await save_changed(parts, name, host)
     return reply(host_view(parts, host))
 
 
 async def remove(parts: PartsOf, name: Name) -> Response:
-    find(parts, name)
-    _not_serving(parts, name)
-    await parts.settings.remove_host(name)
-    await parts.hosts_changed(name)
+    await save_removed(parts, name)
     return Response(status_code=204)
 
 
@@ -107,6 +121,12 @@ async def samples(
     find(parts, name)
     kept = parts.fleet.samples(name, minutes)
     return reply({"host": name, "samples": [sample.to_dict() for sample in kept]})
+
+
+async def trend(parts: PartsOf, name: Name) -> Response:
+    """The last hour as curves, small enough for a chart."""
+    find(parts, name)
+    return reply({"host": name} | parts.fleet.trend(name).to_dict())
 
 
 async def disk(parts: PartsOf, name: Name) -> Response:
@@ -181,6 +201,7 @@ def routes() -> APIRouter:
     api.add_api_route("/{name}/check", check, methods=["POST"])
     api.add_api_route("/{name}/accept-key", accept_key, methods=["POST"])
     api.add_api_route("/{name}/samples", samples, methods=["GET"])
+    api.add_api_route("/{name}/trend", trend, methods=["GET"])
     api.add_api_route("/{name}/disk", disk, methods=["GET"])
     api.add_api_route("/{name}/containers", containers, methods=["GET"])
     api.add_api_route("/{name}/logs", logs, methods=["GET"])
