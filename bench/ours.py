@@ -64,7 +64,11 @@ def _settings(host: str, engine_port: int, client: str) -> dict[str, Any]:
             {"name": "fake-llm", "kind": "llm", "models": [MODEL], **place},
             {"name": "fake-asr", "kind": "asr", "models": [ASR_MODEL], **place},
         ],
-        "gateway": {"require_key": True, "upstream_client": client},
+        "gateway": {
+            "require_key": True,
+            "upstream_client": client,
+            "client_in_flight": None,
+        },
         "log": {"level": "info", "format": "json"},
     }
 

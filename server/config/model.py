@@ -331,11 +331,11 @@ class Gateway(Section):
         description="Requests that may wait at once for one model or kind of service; then 429.",
     )
     client_in_flight: int | None = Field(
-        default=None,
+        default=256,
         ge=1,
         le=10_000,
         description="Requests one key, or one address without a key, is let in with at once; "
-        "the rest of its requests wait. Empty: no bound.",
+        "the rest of its requests wait. `null`: no bound.",
     )
     auto_swap: bool = Field(
         default=True,
@@ -376,6 +376,40 @@ class Gateway(Section):
         le=600,
         description="Time between two comments sent to a waiting caller that asked for a stream.",
     )
+    head_seconds: float = Field(
+        default=600,
+        ge=1,
+        le=86400,
+        description="How long an engine or service may take until its answer begins, counted from "
+        "the end of the request; then 504. OpenAI's clients wait as long.",
+    )
+    stream_head_seconds: float = Field(
+        default=120,
+        ge=1,
+        le=86400,
+        description="The same for streams, which begin before their first token, and for what is "
+        "answered quickly (embeddings, rerank, tokenize, voices).",
+    )
+    socket_accept_seconds: float = Field(
+        default=5,
+        ge=0,
+        le=600,
+        description="How long a WebSocket may wait for its turn before it is accepted, so that its "
+        "client does not give up; it hears where it stands then.",
+    )
+    socket_idle_seconds: float = Field(
+        default=300,
+        ge=0,
+        le=86400,
+        description="How long a WebSocket may carry no message in either direction (pings are "
+        "none); then it is closed and its place is free. 0: no bound.",
+    )
+    socket_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=30 * 86400,
+        description="How long a WebSocket may be open at all. 0: no bound.",
+    )
     require_key: bool = Field(
         default=False, description="Whether every request to the gateway needs an API key."
     )
@@ -394,6 +428,33 @@ class Gateway(Section):
     )
     cache_seconds: float = Field(
         default=7 * 86400, ge=1, le=365 * 86400, description="How long a kept answer is good."
+    )
+
+
+class Anonymous(Section):
+    """Callers of the gateway without an API key, each address for itself. Empty: no limit."""
+
+    requests_per_minute: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Requests in any 60 seconds; then 429."
+    )
+    tokens_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**12,
+        description="Tokens a minute. They are known at the end of an answer: the next request "
+        "waits until what went over is made up.",
+    )
+    tokens_per_day: int | None = Field(
+        default=None, ge=1, le=10**12, description="Tokens a day (UTC)."
+    )
+    audio_seconds_per_day: float | None = Field(
+        default=None, gt=0, le=10**9, description="Seconds of audio a day (UTC)."
+    )
+    max_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Requests let in at once; the rest waits. Empty: `gateway.client_in_flight`.",
     )
 
 
@@ -477,6 +538,7 @@ class Settings(Section):
         default=(), max_length=50, description="Pages elsewhere that the dashboard leads to."
     )
     gateway: Gateway = Gateway()
+    anonymous: Anonymous = Anonymous()
     audio: Audio = Audio()
     auth: Auth = Auth()
     web: Web = Web()

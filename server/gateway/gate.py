@@ -24,6 +24,9 @@ class OpenGate:
             caller = self._callers[address] = Caller(address or "anyone", address)
         return caller
 
+    def enter(self, caller: Caller) -> None:
+        return None
+
     def allow(self, caller: Caller, operation: Operation, route: Route) -> None:
         return None
 

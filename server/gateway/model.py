@@ -282,7 +282,8 @@ class Gatekeeper(Protocol):
     `identify`: `InvalidApiKey` for a key that is unknown, expired or missing where one is required.
     `recognised`: the same by the key itself (None: none was sent), but None, and nothing is counted
     or logged, where `identify` would refuse.
-    `allow`: `Forbidden` (scope), `ModelNotFound` (a model this key may not use), `RateLimited`.
+    `enter`: `Forbidden` (scope). `allow`: the same, `ModelNotFound` (a model this key may not use),
+    `RateLimited`.
     `sees`: whether something of these names may be listed to a caller. `headers_for`: what an
     answer to a caller says of its limits.
     """
@@ -290,6 +291,8 @@ class Gatekeeper(Protocol):
     def identify(self, headers: list[Header], address: str) -> Caller: ...
 
     def recognised(self, key: str | None, address: str) -> Caller | None: ...
+
+    def enter(self, caller: Caller) -> None: ...
 
     def allow(self, caller: Caller, operation: Operation, route: Route) -> None: ...
 

@@ -48,9 +48,10 @@ const gatewayForm = InputSpec.of({
     name: 'Requests of one client',
     description: 'How many it gets answered at once; empty: no bound.',
     required: false,
-    default: null,
+    min: CLIENT_IN_FLIGHT.min,
+    max: CLIENT_IN_FLIGHT.max,
     integer: true,
-    ...CLIENT_IN_FLIGHT,
+    default: CLIENT_IN_FLIGHT.default,
   }),
   auto_swap: Value.toggle({
     name: 'Swap on request',
@@ -85,6 +86,31 @@ const gatewayForm = InputSpec.of({
   keepalive_seconds: number(GATEWAY_NUMBERS.keepalive_seconds, {
     name: 'Sign of life',
     description: 'Time between two comments to a stream that waits.',
+    ...seconds,
+  }),
+  head_seconds: number(GATEWAY_NUMBERS.head_seconds, {
+    name: 'Beginning of an answer',
+    description: 'How long an engine may take until its answer begins.',
+    ...seconds,
+  }),
+  stream_head_seconds: number(GATEWAY_NUMBERS.stream_head_seconds, {
+    name: 'Beginning of a stream',
+    description: 'The same for streams and for what is answered quickly.',
+    ...seconds,
+  }),
+  socket_accept_seconds: number(GATEWAY_NUMBERS.socket_accept_seconds, {
+    name: 'WebSocket that waits',
+    description: 'How long it waits for its turn before it is accepted.',
+    ...seconds,
+  }),
+  socket_idle_seconds: number(GATEWAY_NUMBERS.socket_idle_seconds, {
+    name: 'Idle WebSocket',
+    description: 'How long it may carry no message; 0: no bound.',
+    ...seconds,
+  }),
+  socket_seconds: number(GATEWAY_NUMBERS.socket_seconds, {
+    name: 'Longest WebSocket',
+    description: 'How long it may be open at all; 0: no bound.',
     ...seconds,
   }),
   require_key: Value.toggle({

@@ -126,7 +126,9 @@ export const gateway = z.strictObject({
   max_upload_mb: number(GATEWAY_NUMBERS.max_upload_mb),
   queue_seconds: number(GATEWAY_NUMBERS.queue_seconds),
   queue_limit: number(GATEWAY_NUMBERS.queue_limit),
-  client_in_flight: optional(bounded({ ...CLIENT_IN_FLIGHT, integer: true })),
+  client_in_flight: bounded(CLIENT_IN_FLIGHT)
+    .nullable()
+    .default(CLIENT_IN_FLIGHT.default),
   auto_swap: z.boolean().default(true),
   batch_seconds: number(GATEWAY_NUMBERS.batch_seconds),
   residency_seconds: number(GATEWAY_NUMBERS.residency_seconds),
@@ -134,6 +136,11 @@ export const gateway = z.strictObject({
   default_after_seconds: number(GATEWAY_NUMBERS.default_after_seconds),
   bridge: optional(text(PATTERNS.modelName)),
   keepalive_seconds: number(GATEWAY_NUMBERS.keepalive_seconds),
+  head_seconds: number(GATEWAY_NUMBERS.head_seconds),
+  stream_head_seconds: number(GATEWAY_NUMBERS.stream_head_seconds),
+  socket_accept_seconds: number(GATEWAY_NUMBERS.socket_accept_seconds),
+  socket_idle_seconds: number(GATEWAY_NUMBERS.socket_idle_seconds),
+  socket_seconds: number(GATEWAY_NUMBERS.socket_seconds),
   require_key: z.boolean().default(false),
   upstream_client: z.enum(UPSTREAM_CLIENTS).default('pooled'),
   cache_mb: number(GATEWAY_NUMBERS.cache_mb),

@@ -93,6 +93,11 @@ export const GATEWAY_NUMBERS = {
   residency_seconds: any(0, 86400, 10),
   default_after_seconds: any(1, 30 * 86400, 600),
   keepalive_seconds: any(1, 600, 10),
+  head_seconds: any(1, 86400, 600),
+  stream_head_seconds: any(1, 86400, 120),
+  socket_accept_seconds: any(0, 600, 5),
+  socket_idle_seconds: any(0, 86400, 300),
+  socket_seconds: any(0, 30 * 86400, 0),
   cache_mb: whole(0, 2 ** 20, 0),
   cache_seconds: any(1, 365 * 86400, 7 * 86400),
 } as const
@@ -102,7 +107,7 @@ export const AUDIO_NUMBERS = {
 } as const
 
 export const MAX_IN_FLIGHT = { min: 1, max: 1024 } as const
-export const CLIENT_IN_FLIGHT = { min: 1, max: 10_000 } as const
+export const CLIENT_IN_FLIGHT = whole(1, 10_000, 256)
 /** These run out of memory on a fourth long recording. */
 export const AUDIO_KINDS: readonly string[] = ['asr', 'diarize']
 export const AUDIO_CEILING = 3

@@ -13,6 +13,11 @@ from server.config.paths import DataDir
 from tests.startos.box import ROOT, Box
 
 LEFT_OUT = {
+    "anonymous.audio_seconds_per_day": "behind the proxy of StartOS everybody has one address",
+    "anonymous.max_in_flight": "behind the proxy of StartOS everybody has one address",
+    "anonymous.requests_per_minute": "behind the proxy of StartOS everybody has one address",
+    "anonymous.tokens_per_day": "behind the proxy of StartOS everybody has one address",
+    "anonymous.tokens_per_minute": "behind the proxy of StartOS everybody has one address",
     "auth.mode": "the app has no login yet",
     "fleet.keep_minutes": "nobody needs a form for it",
     "fleet.sample_seconds": "nobody needs a form for it",

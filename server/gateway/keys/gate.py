@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from server.base.clock import Clock
 from server.base.errors import Forbidden, InvalidApiKey, ModelNotFound, RateLimited
 from server.base.logs import get_logger
+from server.config.model import Anonymous
 from server.gateway.keys import token
 from server.gateway.keys.guesses import Guesses
 from server.gateway.keys.model import Key
 from server.gateway.keys.service import Keys
 from server.gateway.limits.headers import headers_of
-from server.gateway.limits.limiter import Limiter, Moment
+from server.gateway.limits.limiter import Account, Limiter, Moment
+from server.gateway.limits.model import NO_LIMITS, Limits
+from server.gateway.limits.strangers import Strangers
 from server.gateway.model import ANYONE, Caller, Operation, Passage, Route, Router
 from server.gateway.usage.model import Sums
 from server.gateway.wire import Header
@@ -25,7 +28,8 @@ _KEPT = 1024
 
 class Gate:
     """`require_key`: whether a request without one is refused. `canonical` gives the id of a model
-    by any of its names (and any other name as it is). `ended` is an `Observer`."""
+    by any of its names (and any other name as it is). `anonymous`: the settings for callers without
+    a key, of now. `ended` is an `Observer`."""
 
     def __init__(
         self,
@@ -35,17 +39,22 @@ class Gate:
         *,
         require_key: Callable[[], bool] = lambda: False,
         canonical: Callable[[str], str] = lambda name: name,
+        anonymous: Callable[[], Anonymous] | None = None,
     ) -> None:
         self._keys = keys
         self._limiter = limiter
         self._clock = clock
         self._require_key = require_key
         self._canonical = canonical
+        self._rules, self._limits = Anonymous(), NO_LIMITS
+        self._anonymous = anonymous or (lambda: self._rules)
+        self._strangers = Strangers()
         self._guesses = Guesses()
         self._log = get_logger("keys")
         # Making a caller costs more than everything else here: the same one is used again.
         self._callers: dict[tuple[str | None, str], Caller] = {}
         keys.changed.append(self._changed)
+        self._follow_settings()
 
     def identify(self, headers: Iterable[Header], address: str) -> Caller:
         text = token.presented(headers)
@@ -71,19 +80,25 @@ class Gate:
             return self._callers.get((found.id, address)) or self._caller(found, address)
         if self._require_key():
             return None
+        if self._anonymous() is not self._rules:
+            self._follow_settings()
         return self._callers.get((None, address)) or self._caller(None, address)
 
-    def allow(self, caller: Caller, operation: Operation, route: Route) -> None:
+    def enter(self, caller: Caller) -> None:
         if GATEWAY not in caller.scopes:
             raise Forbidden(
                 f"The key {caller.name!r} may not use the gateway.",
                 advice="Give it the scope `gateway`, or use another key.",
             )
+
+    def allow(self, caller: Caller, operation: Operation, route: Route) -> None:
+        self.enter(caller)
         if caller.models and not self._may_use(caller, route):
             raise unknown(route.asked or route.model)
-        if caller.key_id is not None:
+        account = self._account(caller)
+        if account is not None and account.limits:
             at = Moment(self._clock.monotonic(), self._clock.now().timestamp())
-            error = self._limiter.check(caller.key_id, caller.name, operation, at)
+            error = account.check(_spoken(caller), operation, at)
             if error is not None:
                 raise error
 
@@ -97,16 +112,15 @@ class Gate:
 
     def headers_for(self, caller: Caller) -> list[Header]:
         """`x-ratelimit-*` for an answer to `caller`; none for one without limits."""
-        if caller.key_id is None:
-            return []
-        return headers_of(self._limiter.account(caller.key_id), self._clock.monotonic())
+        account = self._account(caller)
+        return [] if account is None else headers_of(account, self._clock.monotonic())
 
     def ended(self, passage: Passage) -> None:
         """Charge what the answer cost. One that was kept (cache) cost nothing."""
-        key_id = passage.caller.key_id
-        if key_id is not None and not passage.cached:
+        account = None if passage.cached else self._account(passage.caller)
+        if account is not None:
             at = Moment(self._clock.monotonic(), self._clock.now().timestamp())
-            self._limiter.charge(key_id, passage.used, at)
+            account.spend(passage.used, at)
 
     def restore(self, today: Mapping[str, Sums]) -> None:
         """What each key (by id) has used of its day before a restart."""
@@ -116,6 +130,22 @@ class Gate:
             self._limiter.restore(key_id, tokens, sums.audio_seconds, wall)
 
     # -- inside
+
+    def _account(self, caller: Caller) -> Account | None:
+        if caller.key_id is not None:
+            return self._limiter.account(caller.key_id)
+        return self._strangers.account(caller.address, self._limits)
+
+    def _follow_settings(self) -> None:
+        """What is known of callers without a key was made from other settings."""
+        self._rules = rules = self._anonymous()
+        self._limits = Limits(
+            rules.requests_per_minute,
+            rules.tokens_per_minute,
+            rules.tokens_per_day,
+            rules.audio_seconds_per_day,
+        )
+        self._callers.clear()
 
     def _may_use(self, caller: Caller, route: Route) -> bool:
         asked = () if route.asked is None else (route.asked,)
@@ -142,7 +172,7 @@ class Gate:
         if len(self._callers) >= _KEPT:
             self._callers.clear()
         if key is None:
-            caller = Caller(ANYONE.name, address)
+            caller = Caller(ANYONE.name, address, max_in_flight=self._rules.max_in_flight)
         else:
             draft = key.draft
             caller = Caller(
@@ -164,6 +194,13 @@ class Gate:
             self._limiter.set(key.id, key.draft.limits)
         else:
             self._limiter.forget(key.id)
+
+
+def _spoken(caller: Caller) -> str:
+    """How a sentence about it begins."""
+    if caller.key_id is None:
+        return f"{caller.address or 'This address'}, which sends no API key,"
+    return f"The key {caller.name!r}"
 
 
 def resolved(router: Router, operation: Operation, name: str | None, caller: Caller) -> Route:

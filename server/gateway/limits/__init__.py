@@ -1,5 +1,6 @@
-"""How much a key may use: requests and tokens a minute, tokens and audio seconds a UTC day.
+"""How much a caller may use: requests and tokens a minute, tokens and audio seconds a UTC day.
 
-Owns the windows, the reckoning of each key and the headers that tell it. Pure; time is an argument.
+Owns the windows, the reckoning of each key and of each address without one, and the headers that
+tell it. Pure; time is an argument.
 Refuses to know keys, to count for reports (that is `usage`) and to make anybody wait.
 """

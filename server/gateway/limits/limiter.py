@@ -1,4 +1,4 @@
-"""Whether a key may send one more request, and what its answers have cost. Pure.
+"""Whether a caller may send one more request, and what its answers have cost. Pure.
 
 A request is counted when it is let in. Tokens and audio are charged when an answer has told them,
 so the answer that goes over a limit is still given, and what follows waits until that is made up.
@@ -20,7 +20,7 @@ class Moment(NamedTuple):
 
 
 class Account:
-    """The reckoning of one key."""
+    """The reckoning of one caller."""
 
     __slots__ = ("audio_day", "limits", "requests", "tokens", "tokens_day")
 
@@ -61,6 +61,27 @@ class Account:
                 found.append((f"{limits.tokens_per_day} tokens a day", wait))
         return max(found, key=lambda one: one[1], default=None)
 
+    def check(self, who: str, operation: Operation, at: Moment) -> RateLimited | None:
+        """None: it may, and is counted. `who` begins the sentence."""
+        if not self.limits:
+            return None
+        obstacle = self.obstacle(operation, at)
+        if obstacle is not None:
+            what, wait = obstacle
+            return RateLimited(
+                f"{who} has used up its {what}.",
+                advice="Retry-After has the seconds until there is more.",
+                retry_after=wait,
+            )
+        if self.requests is not None:
+            self.requests.take(at.monotonic)
+        return None
+
+    def spend(self, used: Used, at: Moment) -> None:
+        """What an answer has cost, once it is known."""
+        tokens = (used.prompt_tokens or 0) + (used.completion_tokens or 0)
+        self.charge(tokens, used.audio_seconds or 0.0, at)
+
     def charge(self, tokens: float, audio: float, at: Moment) -> None:
         if tokens:
             self.tokens_day.take(at.wall, tokens)
@@ -88,30 +109,6 @@ class Limiter:
 
     def account(self, key_id: str) -> Account | None:
         return self._accounts.get(key_id)
-
-    def check(self, key_id: str, name: str, operation: Operation, at: Moment) -> RateLimited | None:
-        """None: it may, and is counted. `name` is what the message calls the key."""
-        account = self._accounts.get(key_id)
-        if account is None or not account.limits:
-            return None
-        obstacle = account.obstacle(operation, at)
-        if obstacle is not None:
-            what, wait = obstacle
-            return RateLimited(
-                f"The key {name!r} has used up its {what}.",
-                advice="Retry-After has the seconds until there is more.",
-                retry_after=wait,
-            )
-        if account.requests is not None:
-            account.requests.take(at.monotonic)
-        return None
-
-    def charge(self, key_id: str, used: Used, at: Moment) -> None:
-        """What an answer has cost, once it is known."""
-        account = self._accounts.get(key_id)
-        if account is not None:
-            tokens = (used.prompt_tokens or 0) + (used.completion_tokens or 0)
-            account.charge(tokens, used.audio_seconds or 0.0, at)
 
     def restore(self, key_id: str, tokens: float, audio: float, wall: float) -> None:
         """What was used today before a restart."""

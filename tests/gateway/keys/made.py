@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from server.config.model import Anonymous
 from server.gateway.keys.gate import Gate
 from server.gateway.keys.ledger import KeyLedger
 from server.gateway.keys.service import Keys
@@ -47,9 +48,10 @@ class House:
     database: Database
     clock: HandClock
     keys: Keys
-    gate: Gate
     usage: Usage
+    gate: Gate = field(init=False)
     require: bool = False
+    anonymous: Anonymous = field(default_factory=Anonymous)
 
 
 @asynccontextmanager
@@ -59,14 +61,16 @@ async def house(data: Path, clock: HandClock | None = None) -> AsyncIterator[Hou
     database = Database(f"sqlite+aiosqlite:///{data}/spark-control.db")
     keys = Keys(KeyLedger(database), clock)
     aliases = {"qwen": "qwen3-32b"}
+    made = House(database, clock, keys, Usage(UsageLedger(database), clock))
     gate = Gate(
         keys,
         Limiter(),
         clock,
         require_key=lambda: made.require,
         canonical=lambda name: aliases.get(name, name),
+        anonymous=lambda: made.anonymous,
     )
-    made = House(database, clock, keys, gate, Usage(UsageLedger(database), clock))
+    made.gate = gate
     await database.open()
     await keys.start()
     await made.usage.start()

@@ -107,6 +107,19 @@ async def test_a_model_that_is_not_allowed_is_not_found(tmp_path: Path) -> None:
         assert len(said) == 1
         async with client(running, minted.text) as asked:
             assert [model.id async for model in asked.models.list()] == ["tiny"]
+            with pytest.raises(openai.NotFoundError):
+                await asked.models.retrieve("large")
+
+
+async def test_a_key_for_the_dashboard_alone_lists_no_models(tmp_path: Path) -> None:
+    """What it may not ask for it need not see: 403, for the list and for one of them."""
+    async with guarded(tmp_path, ScriptedEngine(whole(COMPLETION))) as (one, running):
+        minted = await one.keys.create(Draft("reader", scopes=frozenset({"read"})))
+        async with client(running, minted.text) as asked:
+            with pytest.raises(openai.PermissionDeniedError):
+                await asked.models.list()
+            with pytest.raises(openai.PermissionDeniedError):
+                await asked.models.retrieve("tiny")
 
 
 async def test_a_key_without_the_scope_is_a_permission_error(tmp_path: Path) -> None:

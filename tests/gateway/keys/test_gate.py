@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.base.errors import Forbidden, InvalidApiKey, ModelNotFound, RateLimited
+from server.config.model import Anonymous
 from server.gateway.keys.gate import unknown
 from server.gateway.keys.guesses import Guesses
 from server.gateway.keys.model import Draft
@@ -107,6 +108,33 @@ async def test_a_key_without_the_scope_may_not_use_the_gateway(tmp_path: Path) -
         caller = one.gate.identify(bearer(minted.text), ANNA)
         with pytest.raises(Forbidden, match="'reader' may not use the gateway"):
             one.gate.allow(caller, CHAT, QWEN)
+        with pytest.raises(Forbidden, match="'reader' may not use the gateway"):
+            one.gate.enter(caller)
+        one.gate.enter(one.gate.identify([], ANNA))
+
+
+async def test_callers_without_a_key_have_limits_of_their_own(tmp_path: Path) -> None:
+    """Each address for itself, from the settings of now; keys are not touched by them."""
+    async with house(tmp_path) as one:
+        minted = await one.keys.create(Draft("laptop"))
+        anna, ben = one.gate.identify([], ANNA), one.gate.identify([], "192.0.2.8")
+        assert anna.max_in_flight is None
+        assert one.gate.headers_for(anna) == []
+        one.anonymous = Anonymous(requests_per_minute=1, tokens_per_day=100, max_in_flight=3)
+        anna, ben = one.gate.identify([], ANNA), one.gate.identify([], "192.0.2.8")
+        assert anna.max_in_flight == 3
+        one.gate.allow(anna, CHAT, QWEN)
+        with pytest.raises(RateLimited, match=r"192.0.2.7, which sends no API key, .* 1 requests"):
+            one.gate.allow(anna, CHAT, QWEN)
+        assert dict(one.gate.headers_for(anna))[b"x-ratelimit-remaining-requests"] == b"0"
+        one.gate.ended(Passage("r", NOON, 0.0, CHAT.path, ben, used=Used(60, 60)))
+        with pytest.raises(RateLimited, match="100 tokens a day"):
+            one.gate.allow(ben, CHAT, QWEN)
+        laptop = one.gate.identify(bearer(minted.text), ANNA)
+        for _ in range(5):
+            one.gate.allow(laptop, CHAT, QWEN)
+        one.anonymous = Anonymous()
+        one.gate.allow(one.gate.identify([], ANNA), CHAT, QWEN)
 
 
 async def test_a_model_that_is_not_allowed_does_not_exist(tmp_path: Path) -> None:

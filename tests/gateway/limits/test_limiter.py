@@ -1,12 +1,15 @@
 """What a key may still do, what it is told, and what it has cost."""
 
+from typing import Any
+
 import pytest
 
 from server.gateway.limits.headers import duration, headers_of
 from server.gateway.limits.limiter import Limiter, Moment
-from server.gateway.limits.model import Limits
+from server.gateway.limits.model import NO_LIMITS, Limits
+from server.gateway.limits.strangers import Strangers
 from server.gateway.limits.window import DAY
-from server.gateway.model import Used
+from server.gateway.model import Operation, Used
 from server.gateway.operations import OPERATIONS
 
 CHAT = OPERATIONS["/v1/chat/completions"]
@@ -27,90 +30,129 @@ def limiter(**limits: float) -> Limiter:
     return made
 
 
+def check(made: Limiter, key: str, name: str, operation: Operation, at: Moment) -> Any:
+    account = made.account(key)
+    return None if account is None else account.check(f"The key {name!r}", operation, at)
+
+
+def charge(made: Limiter, key: str, used: Used, at: Moment) -> None:
+    account = made.account(key)
+    assert account is not None
+    account.spend(used, at)
+
+
+def test_an_address_without_a_key_has_an_account_of_its_own() -> None:
+    """Kept while it asks; of too many the one that was seen longest ago is forgotten."""
+    strangers, two = Strangers(addresses=2), Limits(requests_per_minute=2)
+
+    def ask(address: str, limits: Limits = two) -> bool:
+        account = strangers.account(address, limits)
+        return account is None or account.check(address, CHAT, NOON) is None
+
+    assert [ask("a"), ask("b"), ask("a"), ask("a"), ask("b")] == [True, True, True, False, True]
+    assert ask("c")
+    assert not ask("b")
+    assert ask("a")  # it was forgotten for c
+    assert ask("b", NO_LIMITS)
+    assert ask("b")
+
+
+def test_changed_limits_of_strangers_hold_at_once() -> None:
+    """What was used stays used, where the limit is by the day."""
+    strangers = Strangers()
+    account = strangers.account("a", Limits(tokens_per_day=10))
+    assert account is not None
+    account.spend(Used(20, 0), NOON)
+    for limit, free in ((30, True), (15, False)):
+        account = strangers.account("a", Limits(tokens_per_day=limit))
+        assert account is not None
+        assert (account.check("a", CHAT, NOON) is None) is free
+
+
 def test_a_key_without_limits_is_never_held_up() -> None:
     """Nor one that is not known."""
     made = limiter()
     for _ in range(1000):
-        assert made.check("k1", "anna", CHAT, NOON) is None
-        assert made.check("k2", "bert", CHAT, NOON) is None
+        assert check(made, "k1", "anna", CHAT, NOON) is None
+        assert check(made, "k2", "bert", CHAT, NOON) is None
 
 
 def test_requests_are_counted_when_they_come() -> None:
     """The one too many is told what is used up, and when there is more."""
     made = limiter(requests_per_minute=2)
-    assert made.check("k1", "anna", CHAT, NOON) is None
-    assert made.check("k1", "anna", QDRANT, NOON) is None
-    error = made.check("k1", "anna", CHAT, later(10))
+    assert check(made, "k1", "anna", CHAT, NOON) is None
+    assert check(made, "k1", "anna", QDRANT, NOON) is None
+    error = check(made, "k1", "anna", CHAT, later(10))
     assert error is not None
     assert "'anna' has used up its 2 requests a minute" in error.message
     assert error.retry_after == 51
-    assert made.check("k1", "anna", CHAT, later(61)) is None
+    assert check(made, "k1", "anna", CHAT, later(61)) is None
 
 
 def test_a_refused_request_costs_nothing() -> None:
     """Asking again and again does not put off the end."""
     made = limiter(requests_per_minute=1)
-    assert made.check("k1", "anna", CHAT, NOON) is None
+    assert check(made, "k1", "anna", CHAT, NOON) is None
     for second in range(60):
-        assert made.check("k1", "anna", CHAT, later(second)) is not None
-    assert made.check("k1", "anna", CHAT, later(61)) is None
+        assert check(made, "k1", "anna", CHAT, later(second)) is not None
+    assert check(made, "k1", "anna", CHAT, later(61)) is None
 
 
 def test_tokens_are_charged_at_the_end_and_their_debt_holds_up_the_next() -> None:
     """The answer that goes over is given."""
     made = limiter(tokens_per_minute=600)
-    assert made.check("k1", "anna", CHAT, NOON) is None
-    made.charge("k1", Used(prompt_tokens=500, completion_tokens=700), NOON)
-    error = made.check("k1", "anna", CHAT, NOON)
+    assert check(made, "k1", "anna", CHAT, NOON) is None
+    charge(made, "k1", Used(prompt_tokens=500, completion_tokens=700), NOON)
+    error = check(made, "k1", "anna", CHAT, NOON)
     assert error is not None
     assert error.retry_after == pytest.approx(60.1)
-    assert made.check("k1", "anna", CHAT, later(60.2)) is None
+    assert check(made, "k1", "anna", CHAT, later(60.2)) is None
 
 
 def test_audio_and_tokens_do_not_hold_up_each_other() -> None:
     """Nor what costs neither."""
     made = limiter(tokens_per_day=10, audio_seconds_per_day=60)
-    made.charge("k1", Used(audio_seconds=60.0), NOON)
-    assert made.check("k1", "anna", CHAT, NOON) is None
-    error = made.check("k1", "anna", SPEECH_IN, NOON)
+    charge(made, "k1", Used(audio_seconds=60.0), NOON)
+    assert check(made, "k1", "anna", CHAT, NOON) is None
+    error = check(made, "k1", "anna", SPEECH_IN, NOON)
     assert error is not None
     assert "60 seconds of audio a day" in error.message
     assert error.retry_after == DAY / 2
-    made.charge("k1", Used(10, 0), NOON)
-    assert made.check("k1", "anna", CHAT, NOON) is not None
-    assert made.check("k1", "anna", QDRANT, NOON) is None
+    charge(made, "k1", Used(10, 0), NOON)
+    assert check(made, "k1", "anna", CHAT, NOON) is not None
+    assert check(made, "k1", "anna", QDRANT, NOON) is None
 
 
 def test_what_was_used_today_counts_after_a_restart() -> None:
     """A restart is no way around the limit of a day."""
     made = limiter(tokens_per_day=1000)
     made.restore("k1", 1000, 0.0, NOON.wall)
-    assert made.check("k1", "anna", CHAT, NOON) is not None
-    assert made.check("k1", "anna", CHAT, later(DAY / 2)) is None
+    assert check(made, "k1", "anna", CHAT, NOON) is not None
+    assert check(made, "k1", "anna", CHAT, later(DAY / 2)) is None
 
 
 def test_changed_limits_keep_what_was_used() -> None:
     """Of the day always; of the minute where the limit is the same."""
     made = limiter(requests_per_minute=1, tokens_per_day=100)
-    made.check("k1", "anna", CHAT, NOON)
-    made.charge("k1", Used(50, 50), NOON)
+    check(made, "k1", "anna", CHAT, NOON)
+    charge(made, "k1", Used(50, 50), NOON)
     made.set("k1", Limits(requests_per_minute=1, tokens_per_day=200))
-    error = made.check("k1", "anna", CHAT, NOON)
+    error = check(made, "k1", "anna", CHAT, NOON)
     assert error is not None
     assert "requests" in error.message
-    assert made.check("k1", "anna", CHAT, later(61)) is None
+    assert check(made, "k1", "anna", CHAT, later(61)) is None
     made.set("k1", Limits(tokens_per_day=100))
-    assert made.check("k1", "anna", CHAT, later(62)) is not None
+    assert check(made, "k1", "anna", CHAT, later(62)) is not None
     made.forget("k1")
-    assert made.check("k1", "anna", CHAT, later(62)) is None
+    assert check(made, "k1", "anna", CHAT, later(62)) is None
 
 
 def test_of_several_limits_the_longest_wait_is_told() -> None:
     """Who waits that long is not sent away again."""
     made = limiter(requests_per_minute=1, tokens_per_day=1)
-    made.check("k1", "anna", CHAT, NOON)
-    made.charge("k1", Used(1, 0), NOON)
-    error = made.check("k1", "anna", CHAT, NOON)
+    check(made, "k1", "anna", CHAT, NOON)
+    charge(made, "k1", Used(1, 0), NOON)
+    error = check(made, "k1", "anna", CHAT, NOON)
     assert error is not None
     assert error.retry_after == DAY / 2
 
@@ -118,8 +160,8 @@ def test_of_several_limits_the_longest_wait_is_told() -> None:
 def test_the_headers_tell_the_limits_by_the_minute() -> None:
     """As OpenAI writes them; none for a key without."""
     made = limiter(requests_per_minute=10, tokens_per_minute=600)
-    made.check("k1", "anna", CHAT, NOON)
-    made.charge("k1", Used(60, 0), NOON)
+    check(made, "k1", "anna", CHAT, NOON)
+    charge(made, "k1", Used(60, 0), NOON)
     told = dict(headers_of(made.account("k1"), NOON.monotonic))
     assert told == {
         b"x-ratelimit-limit-requests": b"10",
@@ -152,10 +194,10 @@ def test_durations_are_written_as_openai_does(seconds: float, text: str) -> None
 def test_audio_that_is_used_up_is_not_to_be_had_by_another_path() -> None:
     """`/upstream/<service>/v1/audio/transcriptions` is the same work."""
     made = limiter(audio_seconds_per_day=60)
-    made.charge("k1", Used(audio_seconds=60), NOON)
+    charge(made, "k1", Used(audio_seconds=60), NOON)
     for operation in (SPEECH_IN, UPSTREAM, REALTIME):
-        error = made.check("k1", "anna", operation, NOON)
+        error = check(made, "k1", "anna", operation, NOON)
         assert error is not None
         assert "audio" in error.message
-    assert made.check("k1", "anna", CHAT, NOON) is None
-    assert made.check("k1", "anna", QDRANT, NOON) is None
+    assert check(made, "k1", "anna", CHAT, NOON) is None
+    assert check(made, "k1", "anna", QDRANT, NOON) is None
