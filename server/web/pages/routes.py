@@ -21,6 +21,7 @@ from server.web.pages.flash import QUIET, Flash
 from server.web.pages.model import Refusal
 from server.web.pages.notice import NoticeBoard
 from server.web.pages.serving import target
+from server.web.pages.settings import routes as settings
 from server.web.pages.site import FRAGMENTS, Site, draw_dashboard
 from server.web.parts import Parts
 from server.web.reply import PartsOf, RequesterOf
@@ -136,6 +137,7 @@ def routes(site: Site) -> APIRouter:
     pages, add = Pages(site), partial(router.add_api_route, response_class=Response)
     add("/", pages.page, methods=["GET"])
     load.add(router, site)
+    settings.add(router, site)
     add("/ui/{part}", pages.fragment, methods=["GET"])
     add("/ui/swaps", pages.swap, methods=["POST"])
     add("/ui/swaps/{swap_id}/cancel", pages.cancel, methods=["POST"])
