@@ -1,0 +1,103 @@
+"""Numbers that were said and not written: "four one five, five five five" as digits.
+
+A recogniser writes a card number as it was spoken. So words for digits are read as digits, with the
+place of each in the text, and the rules for written numbers look at those. "Double five" and
+"triple zero" are read as English speakers mean them.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from server.audio.scrub.model import Language
+
+
+def _counted(words: str, first: int = 0) -> dict[str, str]:
+    return {word: str(number) for number, word in enumerate(words.split(), first)}
+
+
+_EN = _counted(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    " sixteen seventeen eighteen nineteen"
+) | {"oh": "0", "o": "0", "nought": "0"}
+_EN_TENS = _counted("twenty thirty forty fifty sixty seventy eighty ninety", 2)
+_DE = _counted("null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf") | {
+    "ein": "1",
+    "zwo": "2",
+}
+WORDS: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": _EN, "de": _DE})
+TENS: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": _EN_TENS, "de": {}})
+TIMES = MappingProxyType({"double": 2, "triple": 3})
+
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_BETWEEN = re.compile(r"[\s,.\-–]*")
+
+
+class Digits(NamedTuple):
+    """A run of digits as said. `places[i]` is `[start, end)` of the words that digit `i` is of."""
+
+    digits: str
+    places: tuple[tuple[int, int], ...]
+
+
+def spoken_digits(text: str, languages: Iterable[Language]) -> list[Digits]:
+    """Runs that hold at least one digit word. Words go on being one run over spaces, commas, full
+    stops and hyphens, and over written digits between them."""
+    known: dict[str, str] = {}
+    tens: dict[str, str] = {}
+    for language in languages:
+        known |= WORDS[language]
+        tens |= TENS[language]
+    runs: list[Digits] = []
+    run = _Run()
+    for found in _WORD.finditer(text):
+        word = found[0].lower()
+        if run.places and not _BETWEEN.fullmatch(text, run.end, found.start()):
+            run = run.over(runs)
+        if word in TIMES:
+            run.begin_times(TIMES[word], found.span())
+        elif word.isdecimal():
+            run.add(word, found.span())
+        elif word in known:
+            run.add(known[word], found.span(), said=True)
+        elif word in tens:
+            run.add_tens(tens[word], found.span())
+        elif run.places:
+            run = run.over(runs)
+    run.over(runs)
+    return runs
+
+
+class _Run:
+    def __init__(self) -> None:
+        self.places: list[tuple[int, int]] = []
+        self.end = 0
+        self._digits = ""
+        self._said = False
+        self._times = 1
+        self._from: int | None = None
+        self._tens = False
+
+    def begin_times(self, times: int, span: tuple[int, int]) -> None:
+        self._times, (self._from, self.end) = times, span
+
+    def add(self, digits: str, span: tuple[int, int], *, said: bool = False) -> None:
+        start = span[0] if self._from is None else self._from
+        if self._tens and said and len(digits) == 1:  # "twenty" and "three" are two digits, not 203
+            self._digits = self._digits[:-1]
+            self.places.pop()
+        digits *= self._times if said and len(digits) == 1 else 1
+        self._digits += digits
+        self.places += [(start, span[1])] * len(digits)
+        self._said |= said
+        self._tens, self._times, self._from, self.end = False, 1, None, span[1]
+
+    def add_tens(self, digit: str, span: tuple[int, int]) -> None:
+        self.add(digit + "0", span)
+        self._said = self._tens = True
+
+    def over(self, runs: list[Digits]) -> "_Run":
+        if self._said:
+            runs.append(Digits(self._digits, tuple(self.places)))
+        return _Run()

@@ -1,0 +1,111 @@
+"""What each kind looks like. A rule is a pattern and, where there is one, a check of its digits.
+
+Checks: Luhn (ISO/IEC 7812) for cards, mod 97 (ISO 7064) for IBANs, the numbering plans of the
+`phonenumbers` library for telephones. Patterns are bounded, so that no text makes them slow.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from server.audio.scrub.model import Kind, Language
+
+CARD_DIGITS = range(13, 20)
+_HEX = r"[0-9A-Fa-f]{1,4}"
+_STREETS_EN = (
+    r"street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|place|pl|square|sq"
+    r"|terrace|way|close|crescent|parkway|pkwy|highway|hwy"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`check` is asked with what was found; what it does not confirm is not private."""
+
+    kind: Kind
+    pattern: re.Pattern[str]
+    check: Callable[[str], bool] | None = None
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        for found in self.pattern.finditer(text):
+            if self.check is None or self.check(found[0]):
+                yield found.span()
+
+
+def luhn(number: str) -> bool:
+    """Whether the last digit confirms the others. Everything that is no digit is left out."""
+    digits = [int(one) for one in number if one.isdecimal()]
+    if len(digits) not in CARD_DIGITS or len(set(digits)) == 1:
+        return False
+    doubled = [sum(divmod(2 * one, 10)) for one in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+def iban(number: str) -> bool:
+    plain = "".join(number.split()).upper()
+    if not 15 <= len(plain) <= 34:
+        return False
+    turned = plain[4:] + plain[:4]
+    return int("".join(str(int(one, 36)) for one in turned)) % 97 == 1
+
+
+def octets(address: str) -> bool:
+    return all(int(one) < 256 for one in address.split("."))
+
+
+def social_security(number: str) -> bool:
+    """As the US administration gives them out: no block is all zeros, none begins with 9 or 666."""
+    area, group, serial = re.split(r"[- ]", number)
+    return area not in {"000", "666"} and area < "900" and group != "00" and serial != "0000"
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "secret",
+        re.compile(
+            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[\s\S]{0,20000}?"
+            r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----"
+        ),
+    ),
+    Rule("secret", re.compile(r"\beyJ[\w-]{8,4000}\.[\w-]{8,8000}\.[\w-]{8,2000}")),
+    Rule("secret", re.compile(r"(?<![\w-])(?:sk|rk|pk)[-_][\w-]{12,256}")),
+    Rule("secret", re.compile(r"\b(?:gh[opsu]_|github_pat_|glpat-|xox[abprs]-)[\w-]{10,255}")),
+    Rule("secret", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
+    Rule("secret", re.compile(r"\bAIza[\w-]{35}")),
+    Rule("secret", re.compile(r"\b(?:hf_[A-Za-z0-9]{20,256}|nvapi-[\w-]{16,512})")),
+    Rule(
+        "email",
+        re.compile(r"\b[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}\b"),
+    ),
+    Rule("iban", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"), iban),
+    Rule("card", re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])"), luhn),
+    Rule("ssn", re.compile(r"(?<![\d-])\d{3}[- ]\d{2}[- ]\d{4}(?![\d-])"), social_security),
+    Rule("ip", re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)"), octets),
+    Rule("ip", re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}(?![\w:])")),
+    Rule(
+        "ip", re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){1,6}(?::[0-9A-Fa-f]{1,4}){1,6}(?![\w:])")
+    ),
+    Rule("mac", re.compile(r"(?<![\w:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![\w:-])")),
+)
+
+ADDRESSES: Mapping[Language, Rule] = MappingProxyType(
+    {
+        "en": Rule(
+            "address",
+            re.compile(
+                r"\b\d{1,6}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'.-]{0,30} ){1,4}"
+                rf"(?i:{_STREETS_EN})\b\.?"
+                r"(?:,? (?i:apt|apartment|suite|unit|flat|#)\.? ?\w{1,6})?"
+            ),
+        ),
+        "de": Rule(
+            "address",
+            re.compile(
+                r"\b(?:[A-ZÄÖÜ][\w.-]{0,30} (?:de[rnms] |zu[mr] |[ai]m )?){0,3}?"
+                r"[A-ZÄÖÜ]?[\w.-]{0,30}(?i:straße|strasse|str\.|weg|platz|allee|gasse|ufer|damm)"
+                r" \d{1,4}(?: ?[a-z]\b)?(?:, ?\d{5} [A-ZÄÖÜ][\w-]{1,40})?"
+            ),
+        ),
+    }
+)
