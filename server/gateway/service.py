@@ -36,7 +36,7 @@ from server.gateway.operations import find as operation_of
 from server.gateway.relay import MakeTap, no_tap
 from server.gateway.sockets import SocketCall, Tunnel
 from server.gateway.way import Crew
-from server.gateway.wire import JSON, NOTES, REQUEST_ID, error_answer, header
+from server.gateway.wire import CALLER, JSON, NOTES, REQUEST_ID, error_answer, header
 
 _MODELS = "/v1/models"
 _READ = ("GET", "HEAD", "OPTIONS")
@@ -134,6 +134,9 @@ class Gateway:
     def _identified(self, scope: Scope) -> Caller:
         headers, client = scope["headers"], scope.get("client")
         check_headers(headers)
+        known: Caller | None = scope.get(CALLER)
+        if known is not None:
+            return known
         return self._crew.gatekeeper.identify(headers, client[0] if client else "")
 
     def _passage(self, operation: Operation, caller: Caller, scope: Scope) -> Passage:

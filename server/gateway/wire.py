@@ -19,6 +19,8 @@ REQUEST_ID = "spark_control.request_id"
 """Key of the request id in an ASGI scope, set by the outermost layer."""
 NOTES = "spark_control.notes"
 """Key of the dict in an ASGI scope whose entries end up in the one log line of the request."""
+CALLER = "spark_control.caller"
+"""Key of the `Caller` in an ASGI scope, where a part of this program asks: no header can set it."""
 
 _HOP_BY_HOP = frozenset(
     {

@@ -3,8 +3,9 @@
 Observed   request id, headers, one log line, metrics      every request
   Guard    foreign web pages and rebound names             every request
     Dispatcher ── v1 ──> Gateway                           never enters FastAPI
-      Entry    paths, HEAD, bound of the body
-        FastAPI   JSON API and pages
+      Door ── /ui/try/v1 ──> Gateway                       asked by a page of ours
+        Entry    paths, HEAD, bound of the body
+          FastAPI   JSON API and pages
 """
 
 import asyncio
@@ -33,6 +34,7 @@ from server.web.entry import Entry
 from server.web.guard import Guard
 from server.web.metrics import RequestMetrics
 from server.web.observe import Log, Observed
+from server.web.pages.attempt.door import Door
 from server.web.parts import Parts
 from server.web.reply import API, reply
 
@@ -87,7 +89,8 @@ def create_edge(
     log: Log,
 ) -> ASGIApp:
     """What the server runs. `routes` maps first path segments past FastAPI: `{"v1": gateway}`."""
-    dispatcher = Dispatcher(Entry(inner), routes)
+    # What a page of ours asks of the gateway streams past the bound of the body.
+    dispatcher = Dispatcher(Door(Entry(inner), routes["v1"]), routes)
     return Observed(
         Guard(dispatcher, allowed_hosts=parts.allowed_hosts),
         clock=parts.clock,

@@ -70,19 +70,25 @@ class Pen:
             self._environment.get_template(name)
 
     def draw(self, view: View) -> Markup:
-        """The HTML of one view. Kept by view and build of the assets: nothing else decides it."""
+        """The HTML of one view. Kept by view and build of the assets: nothing else decides it. A
+        view whose class says `kept = False` holds what a person said, and is not kept."""
+        if not getattr(view, "kept", True):
+            return self._rendered(view)
         key = (self._assets.build, view)
         kept = self._kept.get(key)
         if kept is None:
-            kept = Markup(  # noqa: S704 - autoescaped by the environment above
-                self._environment.get_template(view.template).render(
-                    view=view, build=self._assets.build
-                )
-            )
+            kept = self._rendered(view)
             self._kept[key] = kept
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return kept
+
+    def _rendered(self, view: View) -> Markup:
+        return Markup(  # noqa: S704 - autoescaped by the environment above
+            self._environment.get_template(view.template).render(
+                view=view, build=self._assets.build
+            )
+        )
 
     def page(self, view: View, status: int = 200) -> Response:
         return self._answer(view, status, {})
