@@ -8,6 +8,7 @@
     ├─ NotFound                    404 not_found
     │  └─ ModelNotFound            404 model_not_found
     ├─ MethodNotAllowed            405 method_not_allowed
+    ├─ SessionExpired              408 session_expired      (a WebSocket that carried nothing)
     ├─ Conflict                    409 conflict
     │  └─ HostKeyChanged           409 host_key_changed     (until a person accepts the new key)
     ├─ PayloadTooLarge             413 payload_too_large
@@ -110,6 +111,12 @@ class MethodNotAllowed(SparkError):
     status = 405
     code = "method_not_allowed"
     kind = "invalid_request_error"
+
+
+class SessionExpired(SparkError):
+    status = 408
+    code = "session_expired"
+    kind = "timeout_error"
 
 
 class Conflict(SparkError):

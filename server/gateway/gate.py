@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from server.gateway.model import Caller, Operation, Route
+from server.gateway.model import Caller, Operation, Passage, Route
 from server.gateway.wire import Header
 
 
@@ -35,3 +35,6 @@ class OpenGate:
 
     def headers_for(self, caller: Caller) -> list[Header]:
         return []
+
+    def spend(self, passage: Passage, operation: Operation) -> None:
+        return None

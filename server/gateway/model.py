@@ -233,13 +233,17 @@ class Used:
     container, or estimated by its size."""
 
 
+NOTHING = Used()
+
+
 @dataclass(slots=True)
 class Passage:
     """One request on its way through: filled in as it goes, shown to every `Observer` at its end.
 
     Times but `at` are monotonic seconds, None when that was not reached. `model` and `upstream`
-    are empty before they are known. `bytes_in` and `bytes_out` count bodies. `stop` ends the
-    request wherever it is, waiting or running; None before it can be ended.
+    are empty before they are known. `bytes_in` and `bytes_out` count bodies. `charged` is what of
+    `used` its caller was charged while it went on. `stop` ends the request wherever it is, waiting
+    or running; None before it can be ended.
     """
 
     request_id: str
@@ -265,6 +269,7 @@ class Passage:
     attempts: int = 0
     cached: bool = False
     used: Used = field(default_factory=Used)
+    charged: Used = NOTHING
     stop: Callable[[SparkError], None] | None = None
 
 
@@ -285,7 +290,8 @@ class Gatekeeper(Protocol):
     `enter`: `Forbidden` (scope). `allow`: the same, `ModelNotFound` (a model this key may not use),
     `RateLimited`.
     `sees`: whether something of these names may be listed to a caller. `headers_for`: what an
-    answer to a caller says of its limits.
+    answer to a caller says of its limits. `spend`: charges what a request that goes on has cost
+    since the last time, and says whether something is used up now.
     """
 
     def identify(self, headers: list[Header], address: str) -> Caller: ...
@@ -299,3 +305,5 @@ class Gatekeeper(Protocol):
     def sees(self, caller: Caller, names: Iterable[str]) -> bool: ...
 
     def headers_for(self, caller: Caller) -> list[Header]: ...
+
+    def spend(self, passage: Passage, operation: Operation) -> SparkError | None: ...

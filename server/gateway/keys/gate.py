@@ -120,7 +120,16 @@ class Gate:
         account = None if passage.cached else self._account(passage.caller)
         if account is not None:
             at = Moment(self._clock.monotonic(), self._clock.now().timestamp())
-            account.spend(passage.used, at)
+            account.spend(passage.used, at, passage.charged)
+
+    def spend(self, passage: Passage, operation: Operation) -> RateLimited | None:
+        account = self._account(passage.caller)
+        if account is None:
+            return None
+        at = Moment(self._clock.monotonic(), self._clock.now().timestamp())
+        account.spend(passage.used, at, passage.charged)
+        passage.charged = passage.used
+        return account.refusal(_spoken(passage.caller), operation, at, anew=False)
 
     def restore(self, today: Mapping[str, Sums]) -> None:
         """What each key (by id) has used of its day before a restart."""

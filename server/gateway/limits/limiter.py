@@ -9,7 +9,7 @@ from typing import NamedTuple
 from server.base.errors import RateLimited
 from server.gateway.limits.model import Limits
 from server.gateway.limits.window import Bucket, Day, Window
-from server.gateway.model import Operation, Used
+from server.gateway.model import NOTHING, Operation, Used
 
 
 class Moment(NamedTuple):
@@ -44,11 +44,14 @@ class Account:
         self.audio_day.limit = fresh.audio_day.limit
         self.limits = limits
 
-    def obstacle(self, operation: Operation, at: Moment) -> tuple[str, float] | None:
-        """What is used up, in words, and in how many seconds it is not."""
+    def obstacle(
+        self, operation: Operation, at: Moment, *, anew: bool = True
+    ) -> tuple[str, float] | None:
+        """What is used up, in words, and in how many seconds it is not. `anew`: for one more
+        request; else for one that goes on."""
         found: list[tuple[str, float]] = []
         limits = self.limits
-        if self.requests is not None and (wait := self.requests.wait(at.monotonic)):
+        if anew and self.requests is not None and (wait := self.requests.wait(at.monotonic)):
             found.append((f"{limits.requests_per_minute} requests a minute", wait))
         if (_speaks(operation) or _may_be_anything(operation)) and (
             wait := self.audio_day.wait(at.wall)
@@ -63,24 +66,29 @@ class Account:
 
     def check(self, who: str, operation: Operation, at: Moment) -> RateLimited | None:
         """None: it may, and is counted. `who` begins the sentence."""
-        if not self.limits:
-            return None
-        obstacle = self.obstacle(operation, at)
-        if obstacle is not None:
-            what, wait = obstacle
-            return RateLimited(
-                f"{who} has used up its {what}.",
-                advice="Retry-After has the seconds until there is more.",
-                retry_after=wait,
-            )
-        if self.requests is not None:
+        refusal = self.refusal(who, operation, at)
+        if refusal is None and self.limits and self.requests is not None:
             self.requests.take(at.monotonic)
-        return None
+        return refusal
 
-    def spend(self, used: Used, at: Moment) -> None:
-        """What an answer has cost, once it is known."""
-        tokens = (used.prompt_tokens or 0) + (used.completion_tokens or 0)
-        self.charge(tokens, used.audio_seconds or 0.0, at)
+    def refusal(
+        self, who: str, operation: Operation, at: Moment, *, anew: bool = True
+    ) -> RateLimited | None:
+        """As `check`, but nothing is counted."""
+        obstacle = self.obstacle(operation, at, anew=anew) if self.limits else None
+        if obstacle is None:
+            return None
+        what, wait = obstacle
+        return RateLimited(
+            f"{who} has used up its {what}.",
+            advice="Retry-After has the seconds until there is more.",
+            retry_after=wait,
+        )
+
+    def spend(self, used: Used, at: Moment, charged: Used = NOTHING) -> None:
+        """What an answer has cost, once it is known, less what was `charged` of it already."""
+        audio = (used.audio_seconds or 0.0) - (charged.audio_seconds or 0.0)
+        self.charge(_tokens(used) - _tokens(charged), max(0.0, audio), at)
 
     def charge(self, tokens: float, audio: float, at: Moment) -> None:
         if tokens:
@@ -116,6 +124,10 @@ class Limiter:
         if account is not None:
             account.tokens_day.take(wall, tokens)
             account.audio_day.take(wall, audio)
+
+
+def _tokens(used: Used) -> int:
+    return (used.prompt_tokens or 0) + (used.completion_tokens or 0)
 
 
 def _bound(limit: float | None) -> float:

@@ -2,6 +2,7 @@
 
 OpenAI      prompt_tokens, completion_tokens, prompt_tokens_details.cached_tokens
 Responses   input_tokens, output_tokens, input_tokens_details.cached_tokens, under `response`
+Realtime    the same, but for `input_token_details`
 Anthropic   input_tokens beside cache_read_input_tokens and cache_creation_input_tokens, which are
             parts of the prompt as well; of a stream under `message` first, then by itself
 Audio       usage of type `duration` with seconds; or `duration` of a verbose answer
@@ -39,7 +40,8 @@ def of_usage(usage: Mapping[str, Any]) -> Used:
     details = usage.get("prompt_tokens_details")
     if prompt is None:
         prompt = _count(usage.get("input_tokens"))
-        details = usage.get("input_tokens_details") if details is None else details
+        for name in ("input_tokens_details", "input_token_details"):
+            details = usage.get(name) if details is None else details
     if completion is None:
         completion = _count(usage.get("output_tokens"))
     if prompt is None and (total := _count(usage.get("total_tokens"))) is not None:
