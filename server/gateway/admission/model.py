@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from server.base.errors import SparkError
 from server.gateway.model import Caller, Outcome, Upstream, Waiting
@@ -172,7 +171,7 @@ class PoolNow:
 @dataclass(frozen=True, slots=True)
 class UpstreamNow:
     """`state` is the breaker's; `opens_in` seconds until it lets a request in again, None when it
-    does now or when nobody can tell. `room` is how many more it takes, None: no bound."""
+    does now or when nobody can tell."""
 
     name: str
     kind: str
@@ -185,26 +184,12 @@ class UpstreamNow:
     available: bool
     reason: str
 
-    @property
-    def room(self) -> int | None:
-        return None if self.cap is None else max(0, self.cap - self.in_flight)
-
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The admission as it stands, for pages and metrics."""
+    """The admission as it stands, for pages and metrics. An address in `clients` is nobody else's
+    business."""
 
     pools: tuple[PoolNow, ...]
     upstreams: tuple[UpstreamNow, ...]
     clients: Mapping[str, int]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON for the API. Clients are left out: an address is nobody else's business."""
-        return {
-            "pools": [_plain(pool) for pool in self.pools],
-            "upstreams": [_plain(upstream) for upstream in self.upstreams],
-        }
-
-
-def _plain(value: PoolNow | UpstreamNow) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}

@@ -133,9 +133,6 @@ class Scheduler:
         """Some who wait may be able to go: `More` looks."""
         return bool(self._behind)
 
-    def in_flight(self) -> dict[str, int]:
-        return {name: seat.in_flight for name, seat in self.seats.items() if seat.in_flight}
-
     # ---- coming and going ----------------------------------------------------------------------
 
     def _asked(self, event: Asked, now: float) -> list[Effect]:

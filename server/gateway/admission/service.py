@@ -217,10 +217,6 @@ class Admission:
         """The upstreams whose breaker is open."""
         return shown.resting(self._scheduler)
 
-    def in_flight(self) -> Mapping[str, int]:
-        """By upstream; those without any are absent."""
-        return self._scheduler.in_flight()
-
     def snapshot(self) -> Snapshot:
         return shown.snapshot(self._scheduler, self._clock.monotonic())
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from server.base.health import Verdict
 from server.gateway.admission.model import Entry
+from server.gateway.admission.scheduler import Scheduler
 from server.gateway.model import Ask, Caller, Operation, Route, Upstream
 
 OPERATION = Operation("/v1/audio/transcriptions", ("asr",))
@@ -57,3 +58,8 @@ def ask(
 ) -> Ask:
     model = pool.partition(":")[2]
     return Ask(Route(pool, model), OPERATION, by or caller(), request, at, patience, exclude)
+
+
+def flying(scheduler: Scheduler) -> dict[str, int]:
+    """In flight by upstream, those that have any."""
+    return {name: seat.in_flight for name, seat in scheduler.seats.items() if seat.in_flight}

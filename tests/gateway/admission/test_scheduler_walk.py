@@ -32,7 +32,7 @@ from server.gateway.admission.model import (
 )
 from server.gateway.admission.scheduler import Scheduler
 from server.gateway.model import Caller, Outcome, Upstream
-from tests.gateway.admission.made import down, entry, upstream
+from tests.gateway.admission.made import down, entry, flying, upstream
 
 AGING = 30.0
 CAUSES = ("another model goes first", "a sweep")
@@ -267,7 +267,7 @@ class Walk(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         assert set(self.scheduler.waiting) == set(self.waiting)
-        assert self.scheduler.in_flight() == dict(self.in_flight())
+        assert flying(self.scheduler) == dict(self.in_flight())
         assert self.scheduler.clients == Counter(one.client for one, _ in self.out.values())
 
     @invariant()
