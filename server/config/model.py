@@ -419,6 +419,11 @@ class Gateway(Section):
         "on. Read at the start.",
         json_schema_extra=AT_START,
     )
+    fast_lane: bool = Field(
+        default=True,
+        description="Whether plain requests take the short way from the client's connection to the "
+        "engine's, at half the CPU. Needs `upstream_client: pooled`. The answers are the same.",
+    )
     cache_mb: int = Field(
         default=0,
         ge=0,

@@ -143,6 +143,7 @@ export const gateway = z.strictObject({
   socket_seconds: number(GATEWAY_NUMBERS.socket_seconds),
   require_key: z.boolean().default(false),
   upstream_client: z.enum(UPSTREAM_CLIENTS).default('pooled'),
+  fast_lane: z.boolean().default(true),
   cache_mb: number(GATEWAY_NUMBERS.cache_mb),
   cache_seconds: number(GATEWAY_NUMBERS.cache_seconds),
 })

@@ -126,7 +126,7 @@ _ORDER: Mapping[str, Sequence[Group]] = MappingProxyType(
             ),
             Group("Default model", ("default_model", "default_after_seconds")),
             Group("Kept answers", ("cache_mb", "cache_seconds")),
-            Group("Wire", ("keepalive_seconds", "upstream_client"), folded=True),
+            Group("Wire", ("keepalive_seconds", "upstream_client", "fast_lane"), folded=True),
         ),
         "hosts": (
             Group("", ("name", "address", "port", "user")),
