@@ -61,7 +61,7 @@ async def test_messages_go_both_ways_unchanged(path: str, asked: str) -> None:
             assert (row.upstream, row.phase) == ("ears", "running")
         passage = await running.passages.get()
         assert (passage.status, passage.error) == (101, "")
-        assert (passage.bytes_in, passage.bytes_out) == (70_005, 70_005)
+        assert (passage.bytes_in, passage.bytes_out) == (70_006, 70_006)
         assert running.inflight.count() == 0
     scope = echo.scopes[0]
     assert scope["path"] == asked

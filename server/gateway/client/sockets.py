@@ -8,6 +8,8 @@ from typing import Protocol
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
+from server.gateway.client.vanished import SIZE, vanished
+
 _IDLE_SECONDS = 15
 _EVERY_SECONDS = 5
 _TRIES = 3
@@ -46,6 +48,16 @@ def accepted(sock: _Settable) -> None:
     watch(sock)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _CLIENT_MILLISECONDS)
+
+
+def lost(sock: socket.socket) -> bool:
+    """Whether its other end is gone without a word (`vanished`). False where that is not told."""
+    if not hasattr(socket, "TCP_INFO") or sock.fileno() < 0:
+        return False
+    try:
+        return vanished(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, SIZE))
+    except OSError:
+        return False
 
 
 def open_socket(address: AddrInfoType) -> socket.socket:

@@ -4,28 +4,31 @@
         └─ refused, unreachable, too slow: a `SparkError`; `refuse` tells the client with a status
 
 Owns both directions, the close codes and that neither side outlives the other. Pings are answered
-by each hop for itself; a lost host is noticed by TCP. There is no queue of ours: a message is taken
-from one side when the one before it was handed to the other, so a slow reader slows its writer.
+by each hop for itself; a host that is gone is noticed by TCP, since a service at work may answer
+nothing for minutes. There is no queue of ours: a message is taken from one side when the one before
+it was handed to the other, so a slow reader slows its writer.
 
 The upstream side is aiohttp's: measured, a frame through it and uvicorn's sans-IO server costs
 32 us, through `websockets` 40 us.
 """
 
 import asyncio
+import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohappyeyeballs import AddrInfoType
 from starlette.types import Receive, Scope, Send
 from yarl import URL
 
-from server.base.errors import SparkError, UpstreamError
+from server.base.errors import RateLimited, SessionExpired, SparkError, UpstreamError
 from server.gateway.client.aiohttp import AUTO_HEADERS, translate
 from server.gateway.client.failure import broke, too_slow
 from server.gateway.client.request import check_headers
-from server.gateway.client.sockets import open_socket
+from server.gateway.client.sockets import lost, open_socket, uploading
 from server.gateway.keys.token import without_key
 from server.gateway.model import Outcome
 from server.gateway.reply import from_upstream, seconds
@@ -33,15 +36,17 @@ from server.gateway.wire import REQUEST_ID, Header, error_answer
 
 MESSAGE_BYTES = 16 << 20
 """Longest message that is let through, in either direction."""
-
-_ACCEPTED = "spark_control.accepted"
+ACCEPTED = "spark_control.accepted"
+"""Key in an ASGI scope: the client was accepted, so that an end is a close frame."""
 _HANDSHAKE_SECONDS = 15.0
 _CONNECT_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
 _OURS = b"sec-websocket-"
 _REASON_BYTES = 123
 
 _NONE, _LOST, _GOING, _FAILED, _LATER, _TOO_BIG = 1005, 1006, 1001, 1011, 1013, 1009
+_POLICY = 1008
 _UNSENDABLE = frozenset({0, 1004, _NONE, _LOST, 1015})
 
 
@@ -73,6 +78,15 @@ def for_client(said: Farewell, name: str) -> Farewell:
     return Farewell(said.code, _reason(said.reason))
 
 
+def close_code(error: SparkError) -> int:
+    """1008: its caller's own limit; 1001: it stayed too long; 1013: later; 1011: it failed."""
+    if error.code == RateLimited.code:
+        return _POLICY
+    if isinstance(error, SessionExpired):
+        return _GOING
+    return _LATER if error.retryable else _FAILED
+
+
 def _reason(text: str) -> str:
     """As much of `text` as a close frame holds."""
     return text.encode("utf-8", "replace")[:_REASON_BYTES].decode("utf-8", "ignore")
@@ -100,7 +114,7 @@ async def tunnel(
     try:
         if (await receive())["type"] != "websocket.connect":
             return "left"
-        scope[_ACCEPTED] = True
+        scope[ACCEPTED] = True
         chosen = upstream.subprotocol
         if chosen is None and offered and len(offered) < len(asked):
             chosen = offered[0]  # who puts a key there is a browser, and it hangs up on none
@@ -116,10 +130,9 @@ async def tunnel(
 async def refuse(scope: Scope, send: Send, error: SparkError) -> None:
     """Tell the client of a WebSocket why not: an HTTP answer before it was accepted, where the
     server can send one, else a close frame."""
-    reason = _reason(error.message)
-    code = _LATER if error.retryable else _FAILED
+    reason, code = _reason(error.message), close_code(error)
     with suppress(OSError):  # The client may be gone.
-        if scope.get(_ACCEPTED) or "websocket.http.response" not in scope.get("extensions", {}):
+        if scope.get(ACCEPTED) or "websocket.http.response" not in scope.get("extensions", {}):
             await send({"type": "websocket.close", "code": code, "reason": reason})
             return
         status, headers, body = error_answer(error, scope.get(REQUEST_ID))
@@ -131,11 +144,17 @@ class Tunnel:
     """The upstream's side. Its session is its own, so that ending it ends nothing else."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse, name: str
+        self,
+        session: aiohttp.ClientSession,
+        socket: aiohttp.ClientWebSocketResponse,
+        name: str,
+        made: list[socket.socket],
     ) -> None:
         self._session = session
         self._socket = socket
         self._name = name
+        self._made = made
+        self._looking: asyncio.TimerHandle | None = None
 
     @property
     def subprotocol(self) -> str | None:
@@ -154,9 +173,16 @@ class Tunnel:
     ) -> "Tunnel":
         """Raises a `SparkError` when the upstream cannot be reached or does not agree."""
         check_headers(headers)
+        made: list[socket.socket] = []
+
+        def make(address: AddrInfoType) -> socket.socket:
+            made.append(open_socket(address))
+            uploading(made[-1])
+            return made[-1]
+
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0, force_close=True, socket_factory=open_socket, ssl=tls or True
+                limit=0, force_close=True, socket_factory=make, ssl=tls or True
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=AUTO_HEADERS,
@@ -165,7 +191,7 @@ class Tunnel:
         )
         try:
             async with asyncio.timeout(_HANDSHAKE_SECONDS):
-                socket = await session.ws_connect(
+                agreed = await session.ws_connect(
                     URL(url, encoded=True),
                     headers=_sent(headers),
                     protocols=tuple(subprotocols),
@@ -178,12 +204,13 @@ class Tunnel:
             if isinstance(error, aiohttp.ClientError | OSError | ValueError):
                 raise _not_agreed(error, name, URL(url, encoded=True).path) from None
             raise
-        return cls(session, socket, name)
+        return cls(session, agreed, name, made)
 
     async def carry(self, receive: Receive, send: Send) -> Outcome:
         """Messages both ways until one side is done; then the other one is told."""
         up = asyncio.create_task(self._upward(receive), name="websocket to the upstream")
         down = asyncio.create_task(self._downward(send), name="websocket to the client")
+        self._look()
         try:
             await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
             left = up.result() if up.done() else None
@@ -195,9 +222,12 @@ class Tunnel:
             # What could not be sent up says that the upstream is gone; its own word is still read.
             ended = await down
         finally:
+            if self._looking is not None:
+                self._looking.cancel()
             up.cancel()
             down.cancel()
-            await asyncio.wait({up, down})
+            # Of two that failed at once one is told.
+            await asyncio.gather(up, down, return_exceptions=True)
         if ended is None:
             return "left"
         told = for_client(ended, self._name)
@@ -205,9 +235,17 @@ class Tunnel:
             await send({"type": "websocket.close", "code": told.code, "reason": told.reason})
         return "failed" if ended.code in {_LOST, _FAILED} else "answered"
 
+    def _look(self) -> None:
+        """Now and then: whether the upstream's host is still there."""
+        loop = asyncio.get_running_loop()
+        self._looking = loop.call_later(_LOOK_SECONDS, self._look)
+        for made in self._made:
+            if lost(made):
+                made.shutdown(socket.SHUT_RDWR)
+
     async def _upward(self, receive: Receive) -> Farewell | None:
         """How the client ended it; None when the upstream takes nothing more."""
-        socket = self._socket
+        upstream = self._socket
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
@@ -217,17 +255,17 @@ class Tunnel:
             text = message.get("text")
             try:
                 if text is not None:
-                    await socket.send_str(text)
+                    await upstream.send_str(text)
                 else:
-                    await socket.send_bytes(message["bytes"])
+                    await upstream.send_bytes(message["bytes"])
             except (aiohttp.ClientError, OSError):
                 return None
 
     async def _downward(self, send: Send) -> Farewell | None:
         """How the upstream ended it; None when the client takes nothing more."""
-        socket = self._socket
+        upstream = self._socket
         while True:
-            message = await socket.receive()
+            message = await upstream.receive()
             kind = message.type
             if kind is aiohttp.WSMsgType.TEXT:
                 event: dict[str, Any] = {"type": "websocket.send", "text": message.data}

@@ -1,22 +1,30 @@
 """One WebSocket's way: name, resolve, allow, admit, tunnel; its lease is held for its whole life.
 
-Owns that a WebSocket is let in, counted and ended like any other request. Refuses to look into
-messages: the tunnel carries them.
+Owns that a WebSocket is let in, counted and ended like any other request, that its caller is
+charged while it goes on, and that one which carries nothing does not keep its place.
 """
 
+import asyncio
+from contextlib import suppress
 from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
-from server.base.errors import ClientClosed, SparkError
-from server.gateway.client.tunnel import MESSAGE_BYTES, refuse
+from server.base.errors import ClientClosed, SessionExpired, SparkError
+from server.config.model import Gateway
+from server.gateway.client.tunnel import ACCEPTED, MESSAGE_BYTES, refuse
 from server.gateway.intake.request import named, target
 from server.gateway.keys.gate import resolved
-from server.gateway.model import Ask, Operation, Outcome, Passage, Route
+from server.gateway.model import Ask, Grant, Operation, Outcome, Passage, Route
+from server.gateway.sockets.dialect import error_event, realtime, takes_events
+from server.gateway.sockets.meter import Meter, meter
+from server.gateway.sockets.waiting import Early, Standing, size_of
 from server.gateway.way import Crew, Way
 from server.gateway.wire import Header, request_headers
 
 SWITCHED = 101
+_CHARGED_SECONDS = 1.0
+"""Sound is charged by the second, not by the message."""
 
 
 class Tunnel(Protocol):
@@ -38,7 +46,18 @@ class Tunnel(Protocol):
 class SocketCall(Way):
     """One WebSocket."""
 
-    __slots__ = ("_opening", "_out", "_tunnel")
+    __slots__ = (
+        "_charged",
+        "_early",
+        "_last",
+        "_meter",
+        "_opening",
+        "_out",
+        "_realtime",
+        "_settings",
+        "_timer",
+        "_tunnel",
+    )
 
     def __init__(
         self,
@@ -49,17 +68,38 @@ class SocketCall(Way):
         asgi: tuple[Scope, Receive, Send],
     ) -> None:
         scope, receive, self._out = asgi
-        super().__init__(crew, operation, passage, scope, receive)
+        self._early = Early(receive, crew.held)
+        super().__init__(crew, operation, passage, scope, self._early.hear)
         passage.stream = True
+        self._settings = crew.settings()
         self._tunnel = tunnel
+        self._realtime = realtime(operation, scope["path"])
         self._opening: Message | None = None
+        self._meter: Meter | None = None
+        self._charged = (0.0, 0)
+        self._last = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     async def _fail(self, error: SparkError) -> None:
         passage = self._passage
         passage.error = error.code
         passage.status = passage.status or error.status
-        if not isinstance(error, ClientClosed):
-            await refuse(self._scope, self._out, error)
+        if isinstance(error, ClientClosed):
+            return
+        if self._realtime and self._scope.get(ACCEPTED):
+            with suppress(OSError):
+                text = error_event(error, passage.request_id)
+                await self._out({"type": "websocket.send", "text": text})
+        await refuse(self._scope, self._out, error)
+
+    def _account(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._early.forget()
+        if self._meter is not None:
+            self._passage.used = self._meter.used()
+        super()._account()
 
     async def _go(self) -> None:
         crew, passage, operation = self._crew, self._passage, self._operation
@@ -73,29 +113,11 @@ class SocketCall(Way):
         if self._opening["type"] != "websocket.connect":
             raise ClientClosed("The client left before it was connected.")
         self._presence.listen()
-        await self._admitted(route)
-
-    async def _admitted(self, route: Route) -> None:
-        crew, passage = self._crew, self._passage
-        patience = crew.settings().queue_seconds
-        ask = Ask(
-            route, self._operation, passage.caller, passage.request_id, passage.arrived, patience
-        )
-        grant = await crew.router.admit(ask, lambda _waiting: None)
+        grant = await self._admitted(route)
         outcome: Outcome = "left"
         try:
             with grant.lease.endable():
-                await self._presence.pause()
-                name = self._let_in(grant)
-                outcome = await self._tunnel(
-                    self._scope,
-                    self._messages,
-                    self._send,
-                    url=grant.upstream.base_url + target(self._operation, self._scope),
-                    headers=request_headers(self._scope["headers"], passage.request_id),
-                    name=name,
-                    max_message=MESSAGE_BYTES,
-                )
+                outcome = await self._carried(grant)
         except SparkError as error:
             # What its caller sent (a path with dots) says nothing of the upstream.
             if error.status >= 500 and self._ended is None and grant.lease.ended is None:
@@ -105,26 +127,144 @@ class SocketCall(Way):
             grant.report(outcome)
             grant.lease.release()
 
+    async def _admitted(self, route: Route) -> Grant:
+        passage, settings, scope = self._passage, self._settings, self._scope
+        ask = Ask(
+            route,
+            self._operation,
+            passage.caller,
+            passage.request_id,
+            passage.arrived,
+            settings.queue_seconds,
+        )
+        standing = Standing(
+            scope,
+            self._out,
+            self._accepted,
+            request_id=passage.request_id,
+            events=self._realtime and takes_events(scope["headers"], scope.get("subprotocols", ())),
+            accept_after=settings.socket_accept_seconds,
+            every=settings.keepalive_seconds,
+        )
+        grant: Grant | None = None
+        try:
+            grant = await self._crew.router.admit(ask, standing.heard)
+        finally:
+            try:
+                await standing.stop()
+            except BaseException:
+                # It may leave just as its turn has come: what was granted goes back then.
+                if grant is not None:
+                    grant.report("left")
+                    grant.lease.release()
+                raise
+            if standing.last is not None:
+                self._notes["waited"] = round(self._crew.monotonic() - passage.arrived, 3)
+        return grant
+
+    async def _carried(self, grant: Grant) -> Outcome:
+        scope = self._scope
+        await self._presence.pause()
+        name = self._let_in(grant)
+        self._meter = meter(self._operation, grant.upstream, scope["query_string"])
+        return await self._tunnel(
+            scope,
+            self._messages,
+            self._send,
+            url=grant.upstream.base_url + target(self._operation, scope),
+            headers=request_headers(scope["headers"], self._passage.request_id),
+            name=name,
+            max_message=MESSAGE_BYTES,
+        )
+
+    def _accepted(self) -> None:
+        self._passage.status = SWITCHED
+
+    # -- what passes
+
     async def _messages(self) -> Message:
         """What the client says, the opening that was heard already first."""
         if self._opening is not None:
             opening, self._opening = self._opening, None
             return opening
-        message = await self._receive()
-        self._passage.bytes_in += _size(message)
+        message = await self._early.next()
+        if message["type"] == "websocket.receive":
+            self._last = self._crew.monotonic()
+            self._passage.bytes_in += size_of(message)
+            meter, text = self._meter, message.get("text")
+            if meter is not None:
+                if text is not None:
+                    meter.sent_text(text)
+                else:
+                    meter.sent_bytes(message["bytes"])
+                self._charge(meter)
         return message
 
     async def _send(self, message: Message) -> None:
-        passage = self._passage
         if message["type"] == "websocket.accept":
-            passage.status = SWITCHED
-            passage.opened = self._crew.monotonic()
-        elif message["type"] == "websocket.send":
-            if passage.first_byte is None:
-                passage.first_byte = self._crew.monotonic()
-            passage.bytes_out += _size(message)
+            await self._open(message)
+            return
         await self._out(message)
+        if message["type"] != "websocket.send":
+            return
+        passage, meter, now = self._passage, self._meter, self._crew.monotonic()
+        self._last = now
+        if passage.first_byte is None:
+            passage.first_byte = now
+        passage.bytes_out += size_of(message)
+        text = message.get("text")
+        if text is not None and meter is not None:
+            meter.told_text(text)
+            self._charge(meter)
+
+    async def _open(self, message: Message) -> None:
+        """The upstream has agreed."""
+        passage = self._passage
+        self._last = passage.opened = self._crew.monotonic()
+        self._wait()
+        if not passage.status:
+            self._accepted()
+            await self._out(message)
+
+    def _charge(self, meter: Meter) -> None:
+        """Raises what the caller is told when something of its own is used up."""
+        audio, tokens = self._charged
+        if meter.tokens == tokens and meter.audio - audio < _CHARGED_SECONDS:
+            return
+        self._charged = meter.audio, meter.tokens
+        self._passage.used = meter.used()
+        error = self._crew.gatekeeper.spend(self._passage, self._operation)
+        if error is not None:
+            raise error
+
+    # -- how long it stays
+
+    def _wait(self) -> None:
+        """Until the first moment at which it could have stayed too long."""
+        self._timer = None
+        opened, settings = self._passage.opened, self._settings
+        bounds = []
+        if settings.socket_idle_seconds:
+            bounds.append((self._last + settings.socket_idle_seconds, _idle(settings)))
+        if settings.socket_seconds and opened is not None:
+            bounds.append((opened + settings.socket_seconds, _long(settings)))
+        if not bounds:
+            return
+        due, error = min(bounds, key=lambda bound: bound[0])
+        left = due - self._crew.monotonic()
+        if left > 0:
+            self._timer = asyncio.get_running_loop().call_later(left, self._wait)
+        else:
+            self.end(error)
 
 
-def _size(message: Message) -> int:
-    return len(message.get("bytes") or message.get("text") or b"")
+def _idle(settings: Gateway) -> SessionExpired:
+    return SessionExpired(
+        f"Nothing was said for {settings.socket_idle_seconds:g} s (gateway.socket_idle_seconds)."
+    )
+
+
+def _long(settings: Gateway) -> SessionExpired:
+    return SessionExpired(
+        f"It was open for {settings.socket_seconds:g} s (gateway.socket_seconds): connect again."
+    )
