@@ -4,7 +4,7 @@ The card draws every state of a swap: none yet, waiting, running with its bar, a
 ends, with cause, advice and log where it failed, and always what is served now.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from server.swap.model import Serving, State, StepRecord, SwapError, SwapRecord
 from server.swap.node import RELIEF
 from server.web.pages.moment import Moment, moment
 from server.web.pages.serving import WORDS, Tone, target
+from server.web.pages.swaps.story import stops
 
 TROUBLED = frozenset({"error", "warning", "unknown"})
 
@@ -78,19 +79,23 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class SwapCard:
-    """`swap` None: there has not been one."""
+    """`swap` None: there has not been one. `again` is what trying it again would stop."""
 
     template: ClassVar[str] = "swap/card.html"
 
     swap: Running | None
     queue: tuple[Queued, ...]
     serving: str | None
+    again: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PastSwap:
+    """`again` is the model that can be asked for once more; empty when none can."""
+
     id: str
     model: str
+    again: str
     previous: str | None
     label: str
     tone: Tone
@@ -108,26 +113,30 @@ class History:
 
 
 def swap_card(
-    running: SwapRecord | None,
+    current: SwapRecord | None,
     queue: Sequence[SwapRecord],
     last: SwapRecord | None,
     layout: Sequence[Serving],
     now: datetime,
+    *,
+    most: int = 1,
 ) -> SwapCard:
     """The running swap, else the next one waiting, else the last one that ended."""
-    shown = running or (queue[0] if queue else last)
+    shown = current or (queue[0] if queue else last)
+    swap = None if shown is None else running(shown, now)
     return SwapCard(
-        None if shown is None else _running(shown, now),
+        swap,
         tuple(
             Queued(one.id, target(one), one.requested_by)
             for one in queue
             if shown is None or one.id != shown.id
         ),
         ", ".join(serving.model for serving in layout) or None,
+        stops(swap.asked, layout, most) if swap and swap.retry and swap.asked else "",
     )
 
 
-def _running(record: SwapRecord, now: datetime) -> Running:
+def running(record: SwapRecord, now: datetime) -> Running:
     label, tone = WORDS[record.state]
     ended = record.state.final
     refused = any(one.get("severity") == "error" for one in record.findings)
@@ -155,7 +164,7 @@ def _running(record: SwapRecord, now: datetime) -> Running:
         finished=moment(record.finished_at, now),
         took=_took(record),
         steps=tuple(_step(step, now) for step in record.steps),
-        findings=tuple(_finding(one) for one in record.findings if _troubled(one)),
+        findings=tuple(finding(one) for one in record.findings if _troubled(one)),
         error=record.error,
         retry=failed,
         force=failed and refused and not record.force,
@@ -187,32 +196,32 @@ def _troubled(finding: Mapping[str, Any]) -> bool:
     return finding.get("severity") in TROUBLED
 
 
-def _finding(finding: Mapping[str, Any]) -> Finding:
+def finding(found: Mapping[str, Any]) -> Finding:
     return Finding(
-        str(finding.get("severity") or ""),
-        str(finding.get("message") or ""),
-        str(finding.get("advice") or ""),
-        str(finding.get("host") or ""),
+        str(found.get("severity") or ""),
+        str(found.get("message") or ""),
+        str(found.get("advice") or ""),
+        str(found.get("host") or ""),
     )
 
 
 def history(records: Sequence[SwapRecord], now: datetime) -> History:
     """Only swaps that ended: the others are on the card."""
-    return History(
-        tuple(
-            PastSwap(
-                id=one.id,
-                model=target(one),
-                previous=one.previous_model,
-                # What was served then may long be gone.
-                label="Loaded" if one.state is State.SERVING else WORDS[one.state][0],
-                tone=WORDS[one.state][1],
-                asked_by=one.requested_by,
-                finished=moment(one.finished_at, now),
-                took=_took(one),
-                message=one.error.message if one.error else "",
-            )
-            for one in records
-            if one.state.final
-        )
+    return History(tuple(past_swap(one, (), now) for one in records if one.state.final))
+
+
+def past_swap(record: SwapRecord, known: Collection[str], now: datetime) -> PastSwap:
+    """`known` models can be asked for again."""
+    return PastSwap(
+        id=record.id,
+        model=target(record),
+        again=record.model if record.model in known and record.model else "",
+        previous=record.previous_model,
+        # What was served then may long be gone.
+        label="Loaded" if record.state is State.SERVING else WORDS[record.state][0],
+        tone=WORDS[record.state][1],
+        asked_by=record.requested_by,
+        finished=moment(record.finished_at, now),
+        took=_took(record),
+        message=record.error.message if record.error else "",
     )

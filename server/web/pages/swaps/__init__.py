@@ -1,0 +1,1 @@
+"""The pages of swaps: asking for one, following one, and those of the past."""
