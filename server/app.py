@@ -18,6 +18,7 @@ import httpx
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from server.audio.scrub import service as scrubbing
 from server.base.bus import EventBus
 from server.base.clock import Clock, SystemClock
 from server.base.errors import NotFound, SparkError, Unavailable
@@ -36,12 +37,14 @@ from server.fleet.examination import Examinations, Tell
 from server.fleet.service import Fleet
 from server.gateway.admission.probe import Probing
 from server.gateway.admission.service import Admission
+from server.gateway.client.here import OrHere
 from server.gateway.client.make import make_client
 from server.gateway.demand.service import Demand
 from server.gateway.inflight import InFlight
 from server.gateway.keys.gate import Gate
 from server.gateway.keys.ledger import KeyLedger
 from server.gateway.keys.service import Keys
+from server.gateway.lane.service import Lane, make_lane
 from server.gateway.limits.limiter import Limiter
 from server.gateway.listing import listing
 from server.gateway.load import Load, make_load
@@ -68,7 +71,9 @@ from server.swap.service import SwapService
 from server.web.app import create_api, create_edge
 from server.web.container_logs import ContainerLogs
 from server.web.discovery import DiscoveryCache
+from server.web.guard import from_browser
 from server.web.metrics import FleetCollector, SwapMetrics
+from server.web.observe import Observed
 from server.web.pages.attempt import routes as attempt
 from server.web.pages.notice import NoticeBoard
 from server.web.pages.routes import make_site, routes
@@ -86,6 +91,7 @@ class App:
     """The parts that have a life of their own; `edge` is what is served."""
 
     edge: ASGIApp
+    lane: Lane | None
     parts: Parts
     site: Site
     public_key: str
@@ -306,7 +312,8 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     acts = Acts(pool, bus, clock)
     rehearsals = Rehearsals(swaps, bus, clock)
     started = clock.now()
-    upstream = make_client(store.current.gateway.upstream_client)
+    client = make_client(store.current.gateway.upstream_client)
+    upstream = OrHere(client, {"scrub": scrubbing.answer})
     load = make_load(
         registry=registry,
         bus=bus,
@@ -388,8 +395,10 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         public_key=public_key,
         refusal=lambda model: _refusal(model, store.current),
     )
+    edge = create_app(parts, gateway, site)
     app = App(
-        edge=create_app(parts, gateway, site),
+        edge=edge,
+        lane=make_lane(gateway.crew, client, edge, from_browser),
         parts=parts,
         site=site,
         public_key=public_key,
@@ -423,7 +432,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     return app
 
 
-def create_app(parts: Parts, gateway: ASGIApp, site: Site) -> ASGIApp:
+def create_app(parts: Parts, gateway: ASGIApp, site: Site) -> Observed:
     """The ASGI application: the gateway in front, the JSON API and the pages behind."""
     api = create_api(parts, pages=[attempt.routes(site, gateway), routes(site)])
     return create_edge(parts, api, dict.fromkeys(SEGMENTS, gateway), log=Lines("web"))

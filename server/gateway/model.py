@@ -28,7 +28,8 @@ class Operation:
     failure before the first byte may be tried elsewhere. `methods`: empty for any. `service`: the
     name that is asked for when the request names none. `prefix`: what comes after `path` in the
     request is passed on; `named`: its first segment is the name that is asked for. `socket`: a
-    WebSocket, and nothing else.
+    WebSocket, and nothing else. `here`: Spark Control answers it itself where no service of the
+    name `service` is set up.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Operation:
     prefix: bool = False
     named: bool = False
     socket: bool = False
+    here: bool = False
 
 
 @dataclass(frozen=True, slots=True)

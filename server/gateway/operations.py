@@ -31,7 +31,7 @@ _TABLE = (
     Operation("/v1/audio/voices", ("tts",), "any", methods=_GET),
     Operation("/v1/audio/stream", ("asr",), "any", methods=(), socket=True),
     Operation("/v1/realtime", ("asr", "llm"), "any", methods=(), socket=True),
-    Operation("/scrub", ("other",), "any", service="scrub"),
+    Operation("/scrub", ("other",), "any", service="scrub", here=True),
     # Whether a foreign request may be sent twice is not ours to say.
     Operation("/qdrant", ("qdrant",), "any", methods=(), prefix=True, repeatable=False),
     Operation("/upstream", (), "any", methods=(), prefix=True, named=True, repeatable=False),
@@ -39,6 +39,9 @@ _TABLE = (
 
 OPERATIONS = {operation.path: operation for operation in _TABLE}
 """By path; of a `prefix` operation everything below that path as well."""
+
+HERE = tuple(one.service for one in _TABLE if one.here and one.service is not None)
+"""The names under which Spark Control answers itself."""
 
 SEGMENTS = tuple(sorted({path.split("/", 2)[1] for path in OPERATIONS}))
 """The first path segments that belong to the gateway."""

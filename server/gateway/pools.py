@@ -9,12 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from server.base.health import Verdict
 from server.catalog.model import Catalog
 from server.config.model import Host, Service, Settings
+from server.gateway.client.here import address
 from server.gateway.model import Upstream
-from server.gateway.route import LLM, claimants, general, model_pool
+from server.gateway.operations import HERE
+from server.gateway.route import LLM, claimants, general, model_pool, named_pool
 from server.swap.model import Serving
 
 Pools = Mapping[str, tuple[Upstream, ...]]
 
+_HERE_AT_ONCE = 2
+"""What is answered here takes a thread and a part of a core each."""
 _UNSEEN = Verdict.unknown("not probed yet")
 
 
@@ -39,6 +43,8 @@ def pools(
     }
     for name, members in _groups(settings.services):
         made[name] = [reached[each.name] for each in members if each.name in reached]
+    for name in HERE:
+        made.setdefault(named_pool(name), [here(name)])
     return {name: tuple(upstreams) for name, upstreams in made.items()}
 
 
@@ -71,9 +77,14 @@ def service(each: Service, host: Host, health: Verdict) -> Upstream:
     )
 
 
+def here(name: str) -> Upstream:
+    """Ourselves."""
+    return Upstream(name, "here", address(name), "", cap=_HERE_AT_ONCE)
+
+
 def _groups(services: Sequence[Service]) -> Iterable[tuple[str, list[Service]]]:
     for each in services:
-        yield f"service:{each.name}", [each]
+        yield named_pool(each.name), [each]
     for kind in dict.fromkeys(each.kind for each in services):
         yield f"kind:{kind}", general(kind, services)
         names = [

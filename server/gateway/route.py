@@ -9,7 +9,8 @@ The order for an operation of the kinds K1, K2, … (`llm` is the engines and se
     a name is given   1. a service of a kind other than `llm` claims it, kinds in order
                       2. `llm` is among the kinds: the catalog, what is served, an `llm` service
                       3. the first kind other than `llm` that has services which take any name
-                      4. not found, with what could be asked for
+                      4. Spark Control itself, where the route says so
+                      5. not found, with what could be asked for
     none is given     1. the first kind other than `llm` that has services
                       2. the one model that is served, where the route has no place for a name
                       3. refused
@@ -45,6 +46,10 @@ def model_pool(model: str) -> str:
     return f"model:{model}"
 
 
+def named_pool(service: str) -> str:
+    return f"service:{service}"
+
+
 def model_of(pool: str) -> str | None:
     """The model whose engines are this pool, None when it is a pool of services."""
     kind, _, name = pool.partition(":")
@@ -61,6 +66,8 @@ def resolve(operation: Operation, name: str | None, known: Known) -> Route:
         route = find(asked, known)
         if route is not None:
             return route
+    if operation.here:
+        return Route(named_pool(asked), asked)
     raise _unknown(operation, kinds, asked, known)
 
 
@@ -83,7 +90,7 @@ def claimed_pool(kind: str, name: str, services: Sequence[Service]) -> str | Non
     found = claimants(kind, name, services)
     if not found:
         return None
-    return f"service:{found[0].name}" if len(found) == 1 else f"group:{kind}:{name}"
+    return named_pool(found[0].name) if len(found) == 1 else f"group:{kind}:{name}"
 
 
 Find = Callable[[str, Known], Route | None]

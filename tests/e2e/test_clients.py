@@ -211,6 +211,18 @@ def test_anything_else_is_reached_by_the_name_of_its_service(house: House) -> No
     assert (unknown.status_code, unknown.json()["error"]["source"]) == (404, "spark-control")
 
 
+def test_a_text_is_scrubbed_by_ourselves(house: House) -> None:
+    """No service is needed for it; it is a row of the activity like every request."""
+    answer = house.http.post("/scrub", json={"text": "Write to ada@example.com"})
+    assert answer.status_code == 200
+    assert answer.json()["text"] == "Write to [EMAIL_1]"
+    wrong = house.http.post("/scrub", json={"text": "Write to ada@example.com", "region": "X"})
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "region")
+    assert "ada" not in wrong.text
+    rows = house.get("/activity")["requests"]
+    assert [row["status"] for row in rows if row["route"] == "/scrub"] == [422, 200]
+
+
 def test_a_websocket_is_tunnelled(house: House) -> None:
     """Frames both ways as they are, and the close code of the far side."""
     address = house.url.replace("http", "ws") + "/v1/audio/stream"
