@@ -25,7 +25,9 @@ from server.config.load import ConfigError
 from server.config.paths import DataDir
 from server.gateway.client.tunnel import MESSAGE_BYTES
 from server.store.sweep import sweep
-from server.web.edge import Edge, EdgeSocket, is_news
+from server.web.attended import PING_SECONDS, PONG_SECONDS
+from server.web.edge import EdgeSocket, edge, is_news
+from server.web.gone import end_those_gone
 
 MOST_FILES = 1 << 16
 
@@ -48,6 +50,11 @@ class _Server(uvicorn.Server):
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        end_those_gone(self.server_state.connections, counter)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: Any = None) -> None:
         for server in self.servers:
@@ -103,11 +110,12 @@ async def _serve(app: App, host: str, port: int) -> int:
         host=host,
         port=port,
         loop="none",
-        http=Edge,
+        http=edge(app.lane),
         ws=EdgeSocket,
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,  # audio does not get smaller, and others only wait for it
-        ws_ping_timeout=60.0,  # a client that is slowed down answers late
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PONG_SECONDS,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -1,0 +1,48 @@
+"""uvicorn's WebSocket connection, with pings that tell a host that is gone from one that is busy.
+
+Owns the pong that is waited for: it stays out as well while this side reads nothing (its upstream
+is slow) or the other side takes nothing, and then only the kernel knows (`gone`). Whatever comes in
+after a ping answers it. A part of this program may send a ping of its own (`PING` in the scope's
+extensions).
+"""
+
+from typing import Any, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from server.gateway.sockets.waiting import PING
+
+PING_SECONDS = 15.0
+PONG_SECONDS = 20.0
+"""A client that is gone is noticed after both."""
+
+
+class Attended(WebSocketsSansIOProtocol):
+    _heard = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self.loop.time()
+        super().data_received(data)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            extensions = cast("dict[str, Any]", self.scope["extensions"])
+            extensions[PING] = {}
+
+    async def send(self, message: Any) -> None:
+        if message["type"] != PING:
+            await super().send(message)
+        elif self.handshake_complete and not (self.close_sent or self.transport.is_closing()):
+            self.conn.send_ping(message["bytes"])
+            self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def keepalive_timeout(self) -> None:
+        busy = self.read_paused or not self.writable.is_set()
+        if not busy and self._heard <= self.ping_sent_at:
+            super().keepalive_timeout()
+            return
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        self.schedule_ping()
