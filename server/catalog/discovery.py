@@ -56,6 +56,22 @@ class Found:
             "config": self.config,
         }
 
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> "Found":
+        source = row.get("source") or {}
+        kind: Literal["hf", "path"] = "path" if source.get("path") else "hf"
+        return cls(
+            host=row.get("host", ""),
+            kind=kind,
+            ref=source.get(kind) or "",
+            bytes=row.get("bytes"),
+            complete=row.get("complete"),
+            model_type=row.get("model_type"),
+            refused=row.get("refused", ""),
+            weight_bytes=row.get("weight_bytes"),
+            config=row.get("config"),
+        )
+
 
 async def discover(
     shell: Shell, roots: Sequence[str], hf_home: str | None, *, deadline: float = DEADLINE

@@ -37,7 +37,7 @@ async def every(parts: PartsOf) -> Response:
 
 async def add(parts: PartsOf, body: Json) -> Response:
     model = await parts.catalog.add(body)
-    _tell(parts, model)
+    tell(parts, model)
     return reply(model_view(parts, model), 201, {"location": f"/api/v1/models/{model.id}"})
 
 
@@ -67,7 +67,7 @@ async def take_recipe(body: Json) -> Response:
 
 async def change(parts: PartsOf, model_id: Id, body: Json) -> Response:
     model = await parts.catalog.replace(find(parts, model_id).id, body)
-    _tell(parts, model)
+    tell(parts, model)
     return reply(model_view(parts, model))
 
 
@@ -82,18 +82,18 @@ async def remove(parts: PartsOf, model_id: Id) -> Response:
 async def reset(parts: PartsOf, model_id: Id) -> Response:
     """A shipped model as it was shipped, also when it was removed here."""
     model = await parts.catalog.reset(model_id)
-    _tell(parts, model)
+    tell(parts, model)
     return reply(model_view(parts, model))
 
 
 async def set_knobs(parts: PartsOf, model_id: Id, body: Json) -> Response:
     """All knobs at once: what is left out is not set any more."""
     model = await parts.catalog.set_knobs(find(parts, model_id).id, body)
-    _tell(parts, model)
+    tell(parts, model)
     return reply(model_view(parts, model))
 
 
-def _tell(parts: Parts, model: Model) -> None:
+def tell(parts: Parts, model: Model) -> None:
     parts.bus.publish("model", model.id, model_view(parts, model))
 
 

@@ -60,7 +60,7 @@ def model_list(
             model,
             state_of(model.id, layout, swaps),
             busy,
-            _refused(model, refusal) if hosts else "",
+            refusal_words(model, refusal) if hosts else "",
         )
         for model in catalog.models.values()
     ]
@@ -69,7 +69,8 @@ def model_list(
     return ModelList(tuple(rows), tuple(map(str, catalog.problems)), busy, not hosts)
 
 
-def _refused(model: Model, refusal: Refusal) -> str:
+def refusal_words(model: Model, refusal: Refusal) -> str:
+    """Why it cannot be started with the settings of this moment; empty when it can."""
     if not model.enabled:
         return "It is disabled in the catalog."
     error = refusal(model)
