@@ -47,5 +47,5 @@ async def test_a_section_saved_as_it_was_opened_changes_nothing(
     keys = set(type(getattr(pages.parts.settings.current, section)).model_fields)
     assert keys <= set(given)
     saved = await pages.client.post(f"/ui/settings/{section}", data=given)
-    assert (saved.status_code, saved.headers["location"]) == (303, f"/settings/{section}?saved=yes")
+    assert (saved.status_code, saved.headers["location"]) == (303, f"/settings/{section}?said=saved")
     assert (tmp_path / "config.yaml").read_text() == before

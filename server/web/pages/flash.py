@@ -13,6 +13,7 @@ SAID: Mapping[str, str] = MappingProxyType(
         "added": "Added.",
         "removed": "Removed.",
         "accepted": "The key is accepted.",
+        "revoked": "Revoked.",
         "restarted": "Restarted.",
         "restored": "Restored.",
     }

@@ -6,7 +6,7 @@ How one is saved is in `host_saving.py`.
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParam
 
 from server.config.model import Host
@@ -14,7 +14,7 @@ from server.web.api.hosts import find, save_removed
 from server.web.api.views import target
 from server.web.pages.answer import from_htmx, led
 from server.web.pages.fields import fields
-from server.web.pages.flash import QUIET, Flash
+from server.web.pages.flash import QUIET, Flash, said
 from server.web.pages.settings import host as pure
 from server.web.pages.settings import item
 from server.web.pages.settings.acted import acted
@@ -23,10 +23,10 @@ from server.web.pages.site import Site, draw_frame
 from server.web.parts import Parts
 from server.web.reply import PartsOf
 
+Said = Annotated[str, Query(alias="said", max_length=20)]
 Name = Annotated[str, PathParam(max_length=63)]
 HOME = "/settings/hosts"
 NEW = "/ui/settings/hosts"
-SAVED = {"added": "Added.", "saved": "Saved.", "removed": "Removed.", "trusted": "Key accepted."}
 NO_OFFERS: item.Offers = {}
 
 
@@ -38,9 +38,9 @@ class HostPages:
 
     # ---- pages
 
-    async def every(self, parts: PartsOf, done: str = "") -> Response:
+    async def every(self, parts: PartsOf, said_: Said = "") -> Response:
         hosts = tuple(entry(parts, host) for host in parts.settings.current.hosts)
-        frame = draw_frame(parts, self._site, "Hosts", nav="settings", flash=_flash(done))
+        frame = draw_frame(parts, self._site, "Hosts", nav="settings", flash=said(said_))
         ours = pure.our_key(self._site.public_key)
         variable = parts.settings.variable("hosts") or ""
         return self._site.pen.page(pure.HostsPage(frame, "hosts", hosts, ours, variable))
@@ -48,9 +48,9 @@ class HostPages:
     async def new(self, parts: PartsOf) -> Response:
         return self._page(parts, None, new_form())
 
-    async def one(self, parts: PartsOf, name: Name, done: str = "") -> Response:
+    async def one(self, parts: PartsOf, name: Name, said_: Said = "") -> Response:
         host = find(parts, name)
-        return self._page(parts, host, form_of(parts, host), _flash(done))
+        return self._page(parts, host, form_of(parts, host), said(said_))
 
     def _page(
         self,
@@ -85,7 +85,7 @@ class HostPages:
             return self._refused(request, parts, None, form, status)
         name = given["name"].strip()
         parts.examining.begin(find(parts, name))
-        return led(request, f"{HOME}/{name}?done=added")
+        return led(request, f"{HOME}/{name}?said=added")
 
     async def change(self, request: Request, parts: PartsOf, name: Name) -> Response:
         host = find(parts, name)
@@ -93,7 +93,7 @@ class HostPages:
         form, status = await saved(parts, form_of(parts, host), given, host)
         if form is not None:
             return self._refused(request, parts, host, form, status)
-        return led(request, f"{HOME}/{given.get('name', name).strip()}?done=saved")
+        return led(request, f"{HOME}/{given.get('name', name).strip()}?said=saved")
 
     def _refused(
         self, request: Request, parts: Parts, host: Host | None, form: pure.HostForm, status: int
@@ -104,7 +104,7 @@ class HostPages:
 
     async def remove(self, request: Request, parts: PartsOf, name: Name) -> Response:
         act = partial(save_removed, parts, name)
-        return await acted(request, parts, self._site, act, f"{HOME}?done=removed")
+        return await acted(request, parts, self._site, act, f"{HOME}?said=removed")
 
     async def accept(self, request: Request, parts: PartsOf, name: Name) -> Response:
         async def act() -> None:
@@ -114,7 +114,7 @@ class HostPages:
             await parts.hosts_changed(name)
             parts.examining.begin(host)
 
-        return await acted(request, parts, self._site, act, f"{HOME}/{name}?done=trusted")
+        return await acted(request, parts, self._site, act, f"{HOME}/{name}?said=accepted")
 
     # ---- the doctor
 
@@ -162,10 +162,6 @@ def entry(parts: Parts, host: Host) -> pure.HostEntry:
         layout=parts.swaps.layout(),
         default_host=settings.engine.default_host,
     )
-
-
-def _flash(done: str) -> Flash:
-    return Flash("info", SAVED[done]) if done in SAVED else QUIET
 
 
 def add(router: APIRouter, site: Site) -> None:

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParam
 from pydantic import ValidationError
 
@@ -13,7 +13,7 @@ from server.gateway.usage.model import Sums, grouped
 from server.web.api.keys import KeyBody
 from server.web.pages.answer import from_htmx, led, refused_page
 from server.web.pages.fields import fields
-from server.web.pages.flash import QUIET, Flash, refusal
+from server.web.pages.flash import QUIET, Flash, refusal, said
 from server.web.pages.form import is_stale, outdated, refused
 from server.web.pages.settings import key as pure
 from server.web.pages.settings.acted import acted
@@ -21,10 +21,10 @@ from server.web.pages.site import Site, draw_frame
 from server.web.parts import Parts
 from server.web.reply import PartsOf
 
+Said = Annotated[str, Query(alias="said", max_length=20)]
 Ref = Annotated[str, PathParam(max_length=64)]
 HOME = "/settings/keys"
 NEW = "/ui/settings/keys"
-SAVED = {"saved": "Saved.", "revoked": "Revoked."}
 FIELDS = ("name", "scopes", "models", "priority", "max_in_flight", "swap", "expires_at")
 
 
@@ -34,12 +34,12 @@ class KeyPages:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    async def every(self, parts: PartsOf, done: str = "") -> Response:
+    async def every(self, parts: PartsOf, said_: Said = "") -> Response:
         sums = await _today(parts)
         now = parts.clock.now()
         good, ended, anonymous = pure.keys_page_parts(parts.keys.every(), sums, now)
         settings = parts.settings.current
-        frame = draw_frame(parts, self._site, "API keys", nav="settings", flash=_flash(done))
+        frame = draw_frame(parts, self._site, "API keys", nav="settings", flash=said(said_))
         page = pure.KeysPage(
             frame,
             "keys",
@@ -54,9 +54,9 @@ class KeyPages:
     async def new(self, parts: PartsOf) -> Response:
         return await self._page(parts, None, pure.new_form(_names(parts)))
 
-    async def one(self, parts: PartsOf, key_id: Ref, done: str = "") -> Response:
+    async def one(self, parts: PartsOf, key_id: Ref, said_: Said = "") -> Response:
         key = parts.keys.get(key_id)
-        return await self._page(parts, key, pure.form_for(key, _names(parts)), _flash(done))
+        return await self._page(parts, key, pure.form_for(key, _names(parts)), said(said_))
 
     async def add(self, request: Request, parts: PartsOf) -> Response:
         given = await fields(request)
@@ -79,7 +79,7 @@ class KeyPages:
             await parts.keys.replace(key.id, draft)
         except SparkError as error:
             return await self._refused(request, parts, key, given, error)
-        return led(request, f"{HOME}/{key.id}?done=saved")
+        return led(request, f"{HOME}/{key.id}?said=saved")
 
     async def rotate(self, request: Request, parts: PartsOf, key_id: Ref) -> Response:
         try:
@@ -90,7 +90,7 @@ class KeyPages:
 
     async def revoke(self, request: Request, parts: PartsOf, key_id: Ref) -> Response:
         act = partial(parts.keys.revoke, key_id)
-        return await acted(request, parts, self._site, act, f"{HOME}?done=revoked")
+        return await acted(request, parts, self._site, act, f"{HOME}?said=revoked")
 
     # ---- drawing
 
@@ -156,10 +156,6 @@ def _names(parts: Parts) -> tuple[str, ...]:
     """What a key may be allowed to use."""
     services = (one.name for one in parts.settings.current.services)
     return (*parts.catalog.snapshot().models, *services)
-
-
-def _flash(done: str) -> Flash:
-    return Flash("info", SAVED[done]) if done in SAVED else QUIET
 
 
 def add(router: APIRouter, site: Site) -> None:

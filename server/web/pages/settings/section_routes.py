@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParam
 
 from server.base.errors import NotFound, SparkError
 from server.config.store import Stale
 from server.web.pages.answer import from_htmx, led
 from server.web.pages.fields import fields
-from server.web.pages.flash import QUIET, Flash
+from server.web.pages.flash import QUIET, Flash, said
 from server.web.pages.form import VERSION
 from server.web.pages.settings import section as pure
 from server.web.pages.settings.sections import PAGES
@@ -26,10 +26,14 @@ class SectionPages:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    async def page(self, parts: PartsOf, section: Name, saved: str = "") -> Response:
+    async def page(
+        self,
+        parts: PartsOf,
+        section: Name,
+        said_: Annotated[str, Query(alias="said", max_length=20)] = "",
+    ) -> Response:
         _known(section)
-        flash = Flash("info", "Saved.") if saved else QUIET
-        return self._drawn(parts, section, opened(parts, section), flash)
+        return self._drawn(parts, section, opened(parts, section), said(said_))
 
     async def save(self, request: Request, parts: PartsOf, section: Name) -> Response:
         _known(section)
@@ -44,7 +48,7 @@ class SectionPages:
             if from_htmx(request):
                 return self._site.pen.fragment(form, error.status)
             return self._drawn(parts, section, form, status=error.status)
-        return led(request, f"/settings/{section}?saved=yes")
+        return led(request, f"/settings/{section}?said=saved")
 
     def _drawn(
         self,

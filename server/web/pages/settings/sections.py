@@ -97,7 +97,7 @@ _ORDER: Mapping[str, Sequence[Group]] = MappingProxyType(
             Group("Starting", ("launcher", "image", "model_roots", "hf_home")),
             Group("Several models", ("max_models", "overlap")),
             Group("Where", ("default_host", "port", "container")),
-            Group("When an engine dies", ("on_death", "restart_limit", "guard_bytes")),
+            Group("Trouble", ("on_death", "restart_limit", "guard_bytes")),
             Group(
                 "Launchers",
                 ("launch_cluster_dir", "eth_if", "ib_if", "bare_venv"),

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParam
 
 from server.base.errors import SparkError
@@ -12,7 +12,7 @@ from server.config.store import Stale
 from server.web.api.services import find
 from server.web.pages.answer import from_htmx, led
 from server.web.pages.fields import fields
-from server.web.pages.flash import QUIET, Flash
+from server.web.pages.flash import QUIET, Flash, said
 from server.web.pages.form import VERSION
 from server.web.pages.settings import item
 from server.web.pages.settings import section as sections
@@ -22,10 +22,10 @@ from server.web.pages.site import Site, draw_frame
 from server.web.parts import Parts
 from server.web.reply import PartsOf
 
+Said = Annotated[str, Query(alias="said", max_length=20)]
 Name = Annotated[str, PathParam(max_length=63)]
 HOME = "/settings/services"
 NEW = "/ui/settings/services"
-SAVED = {"added": "Added.", "saved": "Saved.", "removed": "Removed."}
 
 
 class ServicePages:
@@ -34,10 +34,10 @@ class ServicePages:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    async def every(self, parts: PartsOf, done: str = "") -> Response:
+    async def every(self, parts: PartsOf, said_: Said = "") -> Response:
         settings = parts.settings
         listed = tuple(_entry(parts, service) for service in settings.current.services)
-        frame = draw_frame(parts, self._site, "Services", nav="settings", flash=_flash(done))
+        frame = draw_frame(parts, self._site, "Services", nav="settings", flash=said(said_))
         variable = settings.variable("services") or ""
         hosts = bool(settings.current.hosts)
         return self._site.pen.page(pure.ServicesPage(frame, "services", listed, hosts, variable))
@@ -45,9 +45,9 @@ class ServicePages:
     async def new(self, parts: PartsOf) -> Response:
         return self._page(parts, None, _new_form(parts))
 
-    async def one(self, parts: PartsOf, name: Name, done: str = "") -> Response:
+    async def one(self, parts: PartsOf, name: Name, said_: Said = "") -> Response:
         service = find(parts, name)
-        return self._page(parts, service, _form(parts, service), _flash(done))
+        return self._page(parts, service, _form(parts, service), said(said_))
 
     async def add(self, request: Request, parts: PartsOf) -> Response:
         given = await fields(request)
@@ -57,7 +57,7 @@ class ServicePages:
         except SparkError as error:
             form = sections.refused(_new_form(parts), given, error)
             return self._refused(request, parts, None, form, error.status)
-        return led(request, f"{HOME}?done=added")
+        return led(request, f"{HOME}?said=added")
 
     async def change(self, request: Request, parts: PartsOf, name: Name) -> Response:
         old = find(parts, name)
@@ -72,11 +72,11 @@ class ServicePages:
         except SparkError as error:
             form = sections.refused(_form(parts, old), given, error)
             return self._refused(request, parts, old, form, error.status)
-        return led(request, f"{HOME}/{service.name}?done=saved")
+        return led(request, f"{HOME}/{service.name}?said=saved")
 
     async def remove(self, request: Request, parts: PartsOf, name: Name) -> Response:
         act = partial(parts.settings.remove_service, name)
-        return await acted(request, parts, self._site, act, f"{HOME}?done=removed")
+        return await acted(request, parts, self._site, act, f"{HOME}?said=removed")
 
     def _refused(
         self,
@@ -130,10 +130,6 @@ def _entry(parts: Parts, service: Service) -> pure.ServiceEntry:
     status = next((one for one in parts.fleet.services() if one.name == service.name), None)
     in_flight = sum(passage.model == service.name for passage in parts.activity.under_way())
     return pure.service_entry(service, status, parts.settings.current.services, in_flight)
-
-
-def _flash(done: str) -> Flash:
-    return Flash("info", SAVED[done]) if done in SAVED else QUIET
 
 
 def add(router: APIRouter, site: Site) -> None:
