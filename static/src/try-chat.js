@@ -56,7 +56,7 @@
     return { made, said, thoughts, thought };
   };
   const finish = (shown, text, words) => {
-    const foot = element("p", words, "muted small foot");
+    const cost = element("p", words, "muted small cost");
     const copy = element("button", "Copy", "quiet");
     copy.type = "button";
     copy.setAttribute("aria-label", "Copy this answer");
@@ -65,8 +65,8 @@
       copy.textContent = "Copied";
       setTimeout(() => (copy.textContent = "Copy"), 2000);
     });
-    if (text) foot.append(copy);
-    shown.made.append(foot);
+    if (text) cost.append(copy);
+    shown.made.append(cost);
   };
 
   const remember = () => {

@@ -18,6 +18,10 @@
     if (help) help.textContent = `${text.value.length} of at most ${text.maxLength} letters`;
   };
   text.addEventListener("input", count);
+  // The list of voices comes after the page, and with it the voice that is asked for.
+  document.addEventListener("htmx:after:swap", (event) => {
+    if (event.detail?.ctx?.sourceElement?.id === "try-voices") kit.changed();
+  });
   count();
 
   const asked = () => {

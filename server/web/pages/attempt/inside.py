@@ -131,9 +131,10 @@ class Passed(Response):
             await self._page(answer)(scope, receive, send)
 
     def _named(self, headers: Sequence[Header]) -> list[Header]:
-        """Played or saved, and never a page of ours, whatever the service says that it is."""
+        """Saved, and never a page of ours, whatever the service says that it is. Shown in the
+        browser it would be fetched again, by a GET."""
         kept = [pair for pair in headers if pair[0] in {b"content-type", b"content-length"}]
-        named = (b"content-disposition", f'inline; filename="{self._name}"'.encode())
+        named = (b"content-disposition", f'attachment; filename="{self._name}"'.encode())
         return [*kept, named, *INERT]
 
 

@@ -96,7 +96,7 @@ class Attempt:
         return self._page(desk.chat(given | {"message": ""}, turns=turns, said=found))
 
     async def speak(self, request: Request, parts: PartsOf) -> Response:
-        """The sound itself: a browser plays it or saves it."""
+        """The sound itself, as a file."""
         desk, given = Desk(parts, self._site, request), await fields(request)
         try:
             wanted = form.speak(given)
