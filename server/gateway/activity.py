@@ -77,6 +77,15 @@ class Row:
         return body | {"at": iso(self.at), "status": self.status or None}
 
 
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What went on from `since` to `now` (monotonic)."""
+
+    passages: tuple[Passage, ...]
+    since: float
+    now: float
+
+
 def row(passage: Passage, now: float) -> Row:
     """A passage as it stands at `now` (monotonic). First byte and token count from admission."""
     admitted, ended = passage.admitted, passage.ended
@@ -167,6 +176,19 @@ class Activity:
             if wanted is None or wanted.takes(one):
                 chosen.append(one)
         return chosen
+
+    def recent(self, seconds: float) -> "Recent":
+        """Those under way, and those that ended within `seconds` as far as they are kept."""
+        now = self._monotonic()
+        since = now - seconds
+        if self._ring and len(self._ring) == self._ring.maxlen:
+            since = max(since, self._ring[0].ended or since)
+        passages = list(self._under_way.values())
+        for passage in reversed(self._ring):
+            if passage.ended is None or passage.ended <= since:
+                break
+            passages.append(passage)
+        return Recent(tuple(passages), since, now)
 
     def last(self, concerns: Callable[[Passage], bool]) -> float | None:
         """When the newest ended request that `concerns` somebody ended (monotonic)."""

@@ -43,6 +43,28 @@
     if (event.detail.connection.attempt > 0) down();
   });
 
+  // ---- samples of hosts: each card hears of its own host alone
+
+  const parsed = (event) => {
+    try {
+      return JSON.parse(event.detail.data);
+    } catch {
+      return {};
+    }
+  };
+  events.addEventListener("host", (event) => {
+    const told = parsed(event);
+    const cards = document.querySelectorAll(`[data-sampled="${CSS.escape(told.name ?? "")}"]`);
+    for (const card of cards) htmx.trigger(card, "sampled");
+    const list = document.getElementById("hosts");
+    if (list && (told.removed || cards.length === 0)) htmx.trigger(list, "hosts-changed");
+    for (const place of document.querySelectorAll("[data-curves]")) {
+      if (place.dataset.curves === told.name) {
+        place.dispatchEvent(new CustomEvent("sample", { detail: told }));
+      }
+    }
+  });
+
   const watch = () => {
     if (document.hidden) return; // paused on purpose: it connects again when it is looked at
     if (!lost && Date.now() - heard > SILENCE) {

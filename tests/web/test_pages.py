@@ -315,7 +315,8 @@ async def test_figures_are_drawn_with_their_units(pages: Web) -> None:
     got = await text(pages, "hosts")
     assert "<dd>0 %</dd>" in got
     assert "<dd>41 °C</dd>" in got
-    assert "GPU processes <strong>1.0 GiB</strong>" in got
+    assert '<rect class="gpu1"' in got
+    assert '<span class="name" title="vllm">vllm</span> <strong>1.0 GiB</strong>' in got
     assert 'class="tight"' in got
     assert "1 running" in got
 
@@ -325,7 +326,7 @@ def test_the_memory_bar_adds_up() -> None:
     memory = Memory(total=100, available=60, free=50, reclaimable=20)
     bar = memory_bar(memory, [GpuProcess(1, "a", 25), GpuProcess(2, "b", None)])
     assert [(one.kind, one.amount) for one in bar.segments] == [
-        ("gpu", 25),
+        ("gpu1", 25),
         ("other", 5),
         ("cache", 20),
         ("free", 50),
@@ -344,24 +345,24 @@ async def test_a_changed_host_key_is_shown_with_both_fingerprints(pages: Web) ->
     keys.pin(target, "ssh-ed25519 AAAA")  # type: ignore[attr-defined]
     with pytest.raises(SparkError):
         keys.check(target, "ssh-ed25519 BBBB")  # type: ignore[attr-defined]
-    got = await text(pages, "hosts")
     refused = keys.refused("spark-1")
     assert refused is not None
+    got = await text(pages, "problems")
     assert refused.old in got
-    assert refused.new in got
-    assert "accept-key spark-1" in got
+    assert 'action="/ui/hosts/spark-1/accept-key"' in got
+    assert f'<input type="hidden" name="fingerprint" value="{refused.new}">' in got
 
 
 async def test_models_tell_their_state_and_why_they_cannot_be_started(pages: Web) -> None:
     """A button only where it would do something."""
-    got = await text(pages, "models")
+    got = await text(pages, "quick")
     assert 'aria-label="Swap Tiny"' in got
     assert "Cannot be started: large wants 2 nodes, and 1 can take it. Add hosts." in got
     assert 'aria-label="Swap Large"' not in got
     pages.swaps.served = serving("tiny")
-    assert 'aria-label="Swap Tiny"' not in await text(pages, "models")
+    assert 'aria-label="Swap Tiny"' not in await text(pages, "quick")
     pages.swaps.running = record().with_(model="large", state=State.LOADING)
-    assert 'aria-label="Queue Tiny"' in await text(pages, "models")
+    assert 'aria-label="Queue Tiny"' in await text(pages, "quick")
 
 
 async def test_every_served_model_is_shown_with_its_own_unload(pages: Web) -> None:
@@ -379,7 +380,7 @@ async def test_problems_of_the_catalog_are_shown_with_their_line(
 ) -> None:
     """What was good stays."""
     (tmp_path / "models.override.yaml").write_text("models:\n  - {id: bad id}\n")
-    got = await text(pages, "models")
+    got = await text(pages, "quick")
     assert "models.override.yaml line 2" in got
     assert "Tiny" in got
 

@@ -18,7 +18,7 @@ from server.base.units import duration, size
 from server.web.pages.assets import Assets
 
 DASH = "–"
-KEPT = 32
+KEPT = 128
 """Drawn fragments that are kept: several browsers ask for the same one at the same moment."""
 
 # No inline script or style: what a hostile name could inject would not run. Bars are drawn as SVG.

@@ -1,9 +1,10 @@
 """Hosts as cards. Pure. A figure that a host does not report stays None: the template draws a dash.
 
-The memory of a GB10 is unified, so one bar shows all of it: what processes hold through the GPU,
-what everything else holds, cache that the kernel gives back on demand, and what is free.
+The memory of a GB10 is unified, so one bar shows all of it: what each process holds through the
+GPU, what everything else holds, cache that the kernel gives back on demand, and what is free.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,16 +13,21 @@ from typing import ClassVar
 from server.base.health import Verdict
 from server.base.units import duration, size
 from server.config.model import Host
-from server.fleet.model import Container, Disk, Gpu, GpuProcess, HostStatus, Memory, Sample
+from server.fleet.model import Container, Disk, Gpu, GpuProcess, HostStatus, Memory, Nic, Sample
+from server.fleet.trend import NOTHING, Curves
 from server.ssh.model import Refusal
+from server.web.pages.curve import SMALL, CurveCard, curve_card
 from server.web.pages.moment import Moment, moment
 
 CONTAINERS = 24
+HOLDERS = 3
+"""GPU processes that have a segment of their own; what is left shares one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of the memory bar: `start` and `width` in percent of all memory."""
+    """A part of the memory bar: `start` and `width` in percent of all memory. `kind` is `gpu1`,
+    `gpu2`, … for what processes hold through the GPU, largest first, then other, cache, free."""
 
     kind: str
     label: str
@@ -70,8 +76,20 @@ class GpuFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class NicFigures:
+    """Bytes per second; None until two samples have come."""
+
+    name: str
+    received: float | None
+    sent: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class HostCard:
-    """`stale` says that the figures are old: they are shown greyed, with their age."""
+    """The figures of one host. `stale` says that they are old: they are shown greyed, with their
+    age. `lean` is the card of the overview; the host's own page shows all."""
+
+    template: ClassVar[str] = "host/card.html"
 
     name: str
     address: str
@@ -85,6 +103,7 @@ class HostCard:
     memory: MemoryBar
     processes: tuple[GpuProcess, ...]
     disks: tuple[DiskBar, ...]
+    nics: tuple[NicFigures, ...]
     containers: tuple[Container, ...] | None
     more_containers: int
     running: int
@@ -92,21 +111,38 @@ class HostCard:
     load: str | None
     uptime: str | None
     key_change: tuple[str, str] | None
+    lean: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HostCurves:
+    """The last hour. Drawn once with the page: a script goes on from there by events."""
+
+    template: ClassVar[str] = "host/curves.html"
+
+    host: str
+    cards: tuple[CurveCard, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostTile:
+    card: HostCard
+    curves: HostCurves
 
 
 @dataclass(frozen=True, slots=True)
 class HostList:
     template: ClassVar[str] = "host/list.html"
 
-    hosts: tuple[HostCard, ...]
+    hosts: tuple[HostTile, ...]
     public_key: str
 
 
 def memory_bar(memory: Memory, processes: Sequence[GpuProcess]) -> MemoryBar:
     """The bar adds up to the total by construction. GPU memory that no process list tells of is
     part of `other`, which is then named plainly `used`."""
-    told = [one.used_bytes for one in processes if one.used_bytes is not None]
-    gpu = sum(told) if told else None
+    held = _held(processes)
+    gpu = sum(amount for _, amount in held) if held else None
     swap = None
     if memory.swap_total is not None and memory.swap_free is not None:
         swap = max(0, memory.swap_total - memory.swap_free)
@@ -114,24 +150,39 @@ def memory_bar(memory: Memory, processes: Sequence[GpuProcess]) -> MemoryBar:
         memory.total,
         memory.available,
         gpu,
-        tuple(_segments(memory, gpu)),
+        tuple(_segments(memory, held)),
         swap,
         memory.pressure_some,
     )
 
 
-def _segments(memory: Memory, gpu: int | None) -> list[Segment]:
+def _held(processes: Sequence[GpuProcess]) -> list[tuple[str, int]]:
+    """By container, else by program: largest first, the small ones together."""
+    sums: Counter[str] = Counter()
+    for one in processes:
+        if one.used_bytes is not None:
+            sums[one.container or one.name.rpartition("/")[2] or "?"] += one.used_bytes
+    ordered = sums.most_common()
+    rest = ordered[HOLDERS:]
+    if len(rest) > 1:
+        ordered = [*ordered[:HOLDERS], (f"{len(rest)} others", sum(held for _, held in rest))]
+    return ordered
+
+
+def _segments(memory: Memory, held: Sequence[tuple[str, int]]) -> list[Segment]:
     total, free, cache = memory.total, memory.free, memory.reclaimable
     if not total or free is None or cache is None:
         return []
     free = min(max(free, 0), total)
     cache = min(max(cache, 0), total - free)
-    used = total - free - cache
-    # The driver's figure and the kernel's are read a moment apart: never draw more than is used.
-    held = min(gpu or 0, used)
-    parts = [("gpu", "GPU processes", held)] if gpu is not None else []
+    left = used = total - free - cache
+    parts = []
+    for number, (label, amount) in enumerate(held, 1):
+        # The driver tells a moment before or after the kernel: never draw more than is used.
+        parts.append((f"gpu{number}", label, min(amount, left)))
+        left -= parts[-1][2]
     parts += [
-        ("other", "other" if gpu is not None else "used", used - held),
+        ("other", "other" if held else "used", left if held else used),
         ("cache", "cache", cache),
         ("free", "free", free),
     ]
@@ -156,6 +207,10 @@ def disk_bar(disk: Disk) -> DiskBar:
     )
 
 
+def _nic(nic: Nic) -> NicFigures:
+    return NicFigures(nic.name, nic.rx_rate, nic.tx_rate)
+
+
 def _gpu(gpu: Gpu) -> GpuFigures:
     return GpuFigures(gpu.name, gpu.utilization, gpu.temperature, gpu.power, gpu.clock_sm)
 
@@ -170,7 +225,13 @@ def _containers(sample: Sample) -> tuple[tuple[Container, ...] | None, int, int]
 
 
 def host_card(
-    host: Host, status: HostStatus, refused: Refusal | None, now: datetime, stale_seconds: float
+    host: Host,
+    status: HostStatus,
+    refused: Refusal | None,
+    now: datetime,
+    stale_seconds: float,
+    *,
+    lean: bool = True,
 ) -> HostCard:
     last = status.last
     age = None if status.seen_at is None else (now - status.seen_at).total_seconds()
@@ -190,6 +251,7 @@ def host_card(
         memory=memory_bar(last.memory if last else Memory(), processes),
         processes=tuple(sorted(processes, key=lambda one: -(one.used_bytes or 0))),
         disks=tuple(map(disk_bar, last.disks)) if last else (),
+        nics=tuple(map(_nic, last.nics)) if last else (),
         containers=containers,
         more_containers=left_out,
         running=running,
@@ -197,29 +259,33 @@ def host_card(
         load=" ".join(f"{one:.2f}" for one in last.load) if last and last.load else None,
         uptime=duration(last.uptime) if last and last.uptime is not None else None,
         key_change=(refused.old, refused.new) if refused else None,
+        lean=lean,
     )
+
+
+def host_curves(name: str, curves: Curves, total: int | None) -> HostCurves:
+    """The three of a card. `total` is all memory of the host."""
+    return HostCurves(name, tuple(curve_card(one, curves, total) for one in SMALL))
+
+
+def unseen(name: str) -> HostStatus:
+    return HostStatus(name, Verdict.unknown("not looked at yet"))
 
 
 def host_list(
     hosts: Sequence[Host],
     statuses: Mapping[str, HostStatus],
     refused: Mapping[str, Refusal],
+    curves: Mapping[str, Curves],
     *,
     now: datetime,
     stale_seconds: float,
     public_key: str,
 ) -> HostList:
-    unseen = Verdict.unknown("not looked at yet")
-    return HostList(
-        tuple(
-            host_card(
-                host,
-                statuses.get(host.name) or HostStatus(host.name, unseen),
-                refused.get(host.name),
-                now,
-                stale_seconds,
-            )
-            for host in hosts
-        ),
-        public_key,
-    )
+    tiles = []
+    for host in hosts:
+        status = statuses.get(host.name) or unseen(host.name)
+        card = host_card(host, status, refused.get(host.name), now, stale_seconds)
+        drawn = host_curves(host.name, curves.get(host.name, NOTHING), card.memory.total)
+        tiles.append(HostTile(card, drawn))
+    return HostList(tuple(tiles), public_key)

@@ -5,26 +5,24 @@ How forms are answered is in `answer.py`; an error of one is shown in the page, 
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi import Path as PathParam
 
-from server.base.errors import InvalidValue, NotFound
-from server.swap.model import OnConflict, SwapRecord
-from server.web.pages import load
-from server.web.pages.answer import Act, answered
+from server.base.errors import NotFound
+from server.web.pages import host_page, load
 from server.web.pages.assets import Assets
 from server.web.pages.draw import Pen
-from server.web.pages.fields import fields
 from server.web.pages.flash import QUIET, Flash
 from server.web.pages.model import Refusal
+from server.web.pages.models import routes as models
 from server.web.pages.notice import NoticeBoard
-from server.web.pages.serving import target
 from server.web.pages.settings import routes as settings
 from server.web.pages.site import FRAGMENTS, Site, draw_dashboard
+from server.web.pages.swaps import routes as swaps
 from server.web.parts import Parts
-from server.web.reply import PartsOf, RequesterOf
+from server.web.reply import PartsOf
 
 FOREVER = "public, max-age=31536000, immutable"
 
@@ -51,14 +49,10 @@ class Pages:
     async def fragment(
         self, part: Annotated[str, PathParam(max_length=40)], parts: PartsOf, build: str = ""
     ) -> Response:
-        """A page of another build is told to load anew: its scripts and styles are not these."""
         draw = FRAGMENTS.get(part)
         if draw is None:
             raise NotFound(f"There is no fragment {part!r}.")
-        answer = self._site.pen.fragment(await draw(parts, self._site))
-        if build and build != self._site.assets.build:
-            answer.headers["hx-refresh"] = "true"
-        return answer
+        return self._site.built(self._site.pen.fragment(await draw(parts, self._site)), build)
 
     async def asset(self, name: Annotated[str, PathParam(max_length=200)]) -> Response:
         """Only names of a build are known; each carries the hash of its content."""
@@ -71,64 +65,9 @@ class Pages:
             media_type=found.media_type,
         )
 
-    async def swap(self, request: Request, parts: PartsOf, who: RequesterOf) -> Response:
-        async def act() -> Flash:
-            given = await fields(request)
-            model = given.get("model", "")
-            if not model or len(model) > 512:
-                raise InvalidValue("model: choose one of the models below", param="model")
-            record = await parts.swaps.request(
-                model,
-                on_conflict=_on_conflict(given.get("on_conflict", "queue")),
-                force=given.get("force") == "yes",
-                requested_by=who,
-            )
-            return _accepted(record)
-
-        return await self._answer(request, parts, act)
-
-    async def unload(self, request: Request, parts: PartsOf, who: RequesterOf) -> Response:
-        async def act() -> Flash:
-            given = await fields(request)
-            model = given.get("model") or None
-            return _accepted(await parts.swaps.unload(model, requested_by=who))
-
-        return await self._answer(request, parts, act)
-
-    async def cancel(
-        self, request: Request, parts: PartsOf, who: RequesterOf, swap_id: SwapId
-    ) -> Response:
-        async def act() -> Flash:
-            record = await parts.swaps.cancel(swap_id, requested_by=who)
-            return Flash("info", f"Cancelling the swap to {target(record)}.")
-
-        return await self._answer(request, parts, act)
-
-    async def _answer(self, request: Request, parts: Parts, act: Act) -> Response:
-        """Do what a form asks for, and show what became of it."""
-        redraw = partial(self._drawn, parts)
-        return await answered(request, parts, self._site, act, anchor="swap", redraw=redraw)
-
     async def _drawn(self, parts: Parts, flash: Flash, status: int = 200) -> Response:
         dashboard = await draw_dashboard(parts, self._site, flash)
         return self._site.pen.page(dashboard, status)
-
-
-# ---- forms
-
-
-def _accepted(record: SwapRecord) -> Flash:
-    if record.model is None:
-        return Flash("info", "Asked to unload the model.")
-    return Flash("info", f"Asked for {target(record)}.")
-
-
-def _on_conflict(value: str) -> OnConflict:
-    choices: tuple[OnConflict, ...] = get_args(OnConflict)
-    found = next((one for one in choices if one == value), None)
-    if found is None:
-        raise InvalidValue(f"on_conflict: use {', '.join(choices)}", param="on_conflict")
-    return found
 
 
 def routes(site: Site) -> APIRouter:
@@ -137,10 +76,10 @@ def routes(site: Site) -> APIRouter:
     pages, add = Pages(site), partial(router.add_api_route, response_class=Response)
     add("/", pages.page, methods=["GET"])
     load.add(router, site)
+    models.add(router, site)
+    host_page.add(router, site)
+    swaps.add(router, site)
     settings.add(router, site)
     add("/ui/{part}", pages.fragment, methods=["GET"])
-    add("/ui/swaps", pages.swap, methods=["POST"])
-    add("/ui/swaps/{swap_id}/cancel", pages.cancel, methods=["POST"])
-    add("/ui/unload", pages.unload, methods=["POST"])
     add("/static/{name:path}", pages.asset, methods=["GET"])
     return router

@@ -1,15 +1,18 @@
 """What is served now, and the swap under way: the words of it that every page shows. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
+from server.gateway.activity import Recent
+from server.gateway.model import Passage
 from server.swap.model import Serving, State, SwapRecord
 from server.web.pages.moment import Moment, moment
 
 Tone = Literal["good", "busy", "bad", "warn", "idle"]
+MINUTE = 60.0
 
 WORDS: Mapping[State, tuple[str, Tone]] = MappingProxyType(
     {
@@ -58,12 +61,22 @@ class ServingNow:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What a model is doing: requests it answers, requests that wait for it, and tokens that came
+    out of it per second over the last minute; None where none came."""
+
+    running: int
+    waiting: int
+    tokens: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ServedList:
     """What is served where. While a swap is under way (`busy`) nothing is unloaded beside it."""
 
     template: ClassVar[str] = "served.html"
 
-    models: tuple[Served, ...]
+    models: tuple[tuple[Served, Load], ...]
     busy: bool
 
 
@@ -84,8 +97,34 @@ def serving_now(
     return ServingNow(models, words, current.id, percent)
 
 
-def served_list(serving: ServingNow) -> ServedList:
-    return ServedList(serving.models, bool(serving.next))
+def served_list(serving: ServingNow, recent: Recent) -> ServedList:
+    mine: dict[str, list[Passage]] = {served.model: [] for served in serving.models}
+    for passage in recent.passages:
+        if passage.model in mine:
+            mine[passage.model].append(passage)
+    return ServedList(
+        tuple((one, load(mine[one.model], recent.since, recent.now)) for one in serving.models),
+        bool(serving.next),
+    )
+
+
+def load(passages: Iterable[Passage], since: float, now: float) -> Load:
+    """Tokens are counted at the end of an answer, and lie evenly between its first token and its
+    end: what of that lies after `since` counts."""
+    running = waiting = 0
+    tokens: float | None = None
+    for one in passages:
+        if one.ended is None:
+            running += one.admitted is not None
+            waiting += one.admitted is None
+            continue
+        made, began = one.used.completion_tokens, one.first_token or one.first_byte
+        if not made or began is None or one.ended <= since:
+            continue
+        whole = one.ended - began
+        inside = min(1.0, (one.ended - since) / whole) if whole > 0 else 1.0
+        tokens = (tokens or 0.0) + made * inside
+    return Load(running, waiting, None if tokens is None else round(tokens / (now - since), 1))
 
 
 def _served(serving: Serving, names: Mapping[str, str], now: datetime) -> Served:

@@ -4,20 +4,26 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from fastapi import Response
+
 from server import __version__
 from server.base.clock import iso
+from server.config.model import Host
+from server.ssh.model import Refusal
 from server.swap.model import SwapRecord
 from server.web.api.views import waiting
 from server.web.pages.assets import Assets
-from server.web.pages.dashboard import Dashboard
+from server.web.pages.dashboard import Dashboard, QuickModels
 from server.web.pages.draw import Pen, View
 from server.web.pages.flash import QUIET, Flash
 from server.web.pages.frame import Frame
-from server.web.pages.host import HostList, host_list
-from server.web.pages.model import ModelList, Refusal, model_list
+from server.web.pages.host import HostCard, HostList, host_card, host_list, unseen
+from server.web.pages.model import Refusal as CannotStart
+from server.web.pages.model import model_list
 from server.web.pages.notice import NoticeBoard, NoticeList, notice_list
+from server.web.pages.problem import ProblemList, problem_list
 from server.web.pages.service import ServiceList, service_list
-from server.web.pages.serving import ServedList, ServingNow, served_list, serving_now
+from server.web.pages.serving import MINUTE, ServedList, ServingNow, served_list, serving_now
 from server.web.pages.swap import History, SwapCard, history, swap_card
 from server.web.parts import Parts
 
@@ -32,7 +38,13 @@ class Site:
     assets: Assets
     notices: NoticeBoard
     public_key: str
-    refusal: Refusal
+    refusal: CannotStart
+
+    def built(self, answer: Response, build: str) -> Response:
+        """A page of another build is told to load anew: its scripts and styles are not these."""
+        if build and build != self.assets.build:
+            answer.headers["hx-refresh"] = "true"
+        return answer
 
 
 def draw_frame(
@@ -61,7 +73,7 @@ async def draw_serving(parts: Parts, site: Site) -> ServingNow:
 
 
 async def draw_served(parts: Parts, site: Site) -> ServedList:
-    return served_list(_serving(parts))
+    return served_list(_serving(parts), parts.activity.recent(MINUTE))
 
 
 async def draw_swap(parts: Parts, site: Site) -> SwapCard:
@@ -70,14 +82,16 @@ async def draw_swap(parts: Parts, site: Site) -> SwapCard:
     if current is None and not queue:
         ended = await parts.swaps.history(1)
         last = ended[0] if ended else None
-    return swap_card(current, queue, last, parts.swaps.layout(), parts.clock.now())
+    most = parts.settings.current.engine.max_models
+    return swap_card(current, queue, last, parts.swaps.layout(), parts.clock.now(), most=most)
 
 
-async def draw_models(parts: Parts, site: Site) -> ModelList:
+async def draw_models(parts: Parts, site: Site) -> QuickModels:
     catalog = parts.catalog.snapshot()
     hosts = len(parts.settings.current.hosts)
     swaps = waiting(parts)
-    return model_list(catalog, parts.swaps.layout(), swaps, site.refusal, hosts=hosts)
+    layout = parts.swaps.layout()
+    return QuickModels(model_list(catalog, layout, swaps, site.refusal, hosts=hosts))
 
 
 async def draw_history(parts: Parts, site: Site) -> History:
@@ -86,15 +100,41 @@ async def draw_history(parts: Parts, site: Site) -> History:
 
 async def draw_hosts(parts: Parts, site: Site) -> HostList:
     settings = parts.settings.current
-    refused = {host.name: parts.hostkeys.refused(host.name) for host in settings.hosts}
+    statuses = {status.name: status for status in parts.fleet.statuses()}
     return host_list(
         settings.hosts,
-        {status.name: status for status in parts.fleet.statuses()},
-        {name: one for name, one in refused.items() if one is not None},
+        statuses,
+        _refused(parts),
+        {name: parts.fleet.trend(name) for name in statuses},
         now=parts.clock.now(),
         stale_seconds=settings.fleet.stale_seconds,
         public_key=site.public_key,
     )
+
+
+def draw_host(parts: Parts, host: Host, *, lean: bool = True) -> HostCard:
+    """One host. Costs the same however many there are."""
+    settings = parts.settings.current
+    watched = {status.name: status for status in parts.fleet.statuses()}
+    return host_card(
+        host,
+        watched.get(host.name) or unseen(host.name),
+        parts.hostkeys.refused(host.name),
+        parts.clock.now(),
+        settings.fleet.stale_seconds,
+        lean=lean,
+    )
+
+
+async def draw_problems(parts: Parts, site: Site) -> ProblemList:
+    hosts = [draw_host(parts, host) for host in parts.settings.current.hosts]
+    services = (await draw_services(parts, site)).services
+    return problem_list(hosts, services, _serving(parts).models)
+
+
+def _refused(parts: Parts) -> dict[str, Refusal]:
+    found = {host.name: parts.hostkeys.refused(host.name) for host in parts.settings.current.hosts}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 async def draw_services(parts: Parts, site: Site) -> ServiceList:
@@ -113,9 +153,10 @@ FRAGMENTS: Mapping[str, Callable[[Parts, Site], Awaitable[View]]] = MappingProxy
     {
         "serving": draw_serving,
         "served": draw_served,
+        "problems": draw_problems,
         "notices": draw_notices,
         "swap": draw_swap,
-        "models": draw_models,
+        "quick": draw_models,
         "history": draw_history,
         "hosts": draw_hosts,
         "services": draw_services,
@@ -128,6 +169,7 @@ async def draw_dashboard(parts: Parts, site: Site, flash: Flash) -> Dashboard:
     return Dashboard(
         frame=draw_frame(parts, site, "Overview", nav="overview", flash=flash, refresh=10),
         served=await draw_served(parts, site),
+        problems=await draw_problems(parts, site),
         notices=await draw_notices(parts, site),
         swap=await draw_swap(parts, site),
         models=await draw_models(parts, site),
