@@ -3,6 +3,7 @@
 body ─ name ─ resolve ─ allow ─ [cache] ─┬─ admit (may wait) ─ open ─┬─ head ── relay ── end
                                          │                           └─ failed, nothing relayed
                                          └──── another upstream ────────┘  (replayable, < 3)
+What the fast lane has begun goes on from `admit`, or from what came of `open`.
 Owns the order, and that every way out releases the lease and closes the upstream at once, so that
 the GPU stops. What is common to all requests is `way`'s.
 """
@@ -14,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from server.base.errors import SparkError
 from server.gateway.blame import broken_off, so_far
 from server.gateway.cache.model import Recording
+from server.gateway.handover import Handover
 from server.gateway.intake.body import Upload
 from server.gateway.intake.head import declared_length
 from server.gateway.intake.request import JSON_LIMIT, Replaced, Taken, take, target
@@ -34,7 +36,7 @@ from server.gateway.relay import Answer, Witnesses, refused
 from server.gateway.usage.tap import Tap
 from server.gateway.usage.upload import Listener, listened, listener, with_sound
 from server.gateway.waiting import Told
-from server.gateway.way import Crew, Way
+from server.gateway.way import Crew, Way, name_of
 from server.gateway.wire import (
     Header,
     foreign_credentials,
@@ -62,6 +64,7 @@ class Call(Way):
 
     __slots__ = (
         "_answer",
+        "_begun",
         "_keeping",
         "_recording",
         "_reserved",
@@ -78,6 +81,7 @@ class Call(Way):
         operation: Operation,
         passage: Passage,
         asgi: tuple[Scope, Receive, Send],
+        begun: Handover | None = None,
     ) -> None:
         scope, receive, send = asgi
         super().__init__(crew, operation, passage, scope, receive)
@@ -88,6 +92,13 @@ class Call(Way):
         self._keeping: Keeping | None = None
         self._recording: Recording | None = None
         self._reserved = 0
+        self._begun = begun
+        if begun is not None:
+            self._taken, self._reserved = begun.taken, begun.reserved
+
+    def _begin(self) -> None:
+        if self._begun is None:
+            super()._begin()
 
     async def _fail(self, error: SparkError) -> None:
         passage = self._passage
@@ -102,6 +113,13 @@ class Call(Way):
         super()._account()
 
     async def _go(self) -> None:
+        begun = self._begun
+        if begun is not None:
+            if begun.ended:
+                self._ended = begun.error
+            self._presence.listen()
+            await self._attempts(begun.route)
+            return
         passage, operation, crew = self._passage, self._operation, self._crew
         limit = self._settings.max_upload_mb << 20
         if operation.body == "json":
@@ -148,8 +166,9 @@ class Call(Way):
         excluded: frozenset[str] = frozenset()
         last: SparkError | None = None
         for attempt in range(1, ATTEMPTS + 1):
+            begun, self._begun = self._begun, None
             try:
-                grant = await self._admitted(route, excluded)
+                grant = (begun and begun.grant) or await self._admitted(route, excluded)
             except SparkError as error:
                 # Nobody else can answer: what went wrong first is what helps.
                 raise last or error from None
@@ -159,7 +178,7 @@ class Call(Way):
                 raise last
             excluded |= {grant.upstream.name}
             try:
-                return await self._granted(grant, last_try=attempt == ATTEMPTS)
+                return await self._granted(grant, begun, last_try=attempt == ATTEMPTS)
             except Failed as failed:
                 last = failed.error
                 self._presence.listen()
@@ -205,18 +224,18 @@ class Call(Way):
 
     # -- one upstream -----------------------------------------------------------------------------
 
-    async def _granted(self, grant: Grant, *, last_try: bool) -> None:
-        passage, name = self._passage, self._let_in(grant)
+    async def _granted(self, grant: Grant, begun: Handover | None, *, last_try: bool) -> None:
+        if begun is None or begun.grant is None:
+            begun, name = None, self._let_in(grant)
+        else:
+            name = name_of(grant)
         outcome: Outcome = "left"
-        response: UpstreamResponse | None = None
+        response = None if begun is None else begun.response
         try:
             with grant.lease.endable():
-                request = await self._request(grant, name)
-                response = await self._crew.upstream.open(request)
-                passage.opened = self._crew.monotonic()
-                if response.retried:
-                    passage.attempts += 1
-                    self._notes["retried"] = True
+                if response is None:
+                    response = await self._opened(grant, begun, name)
+                self._passage.opened = self._crew.monotonic()
                 outcome = so_far(response.status)
                 if response.status >= 400 and not self._passes(response.status):
                     raise await self._refusal(response, name)
@@ -235,6 +254,16 @@ class Call(Way):
                 response.close()
             grant.report(outcome)
             grant.lease.release()
+
+    async def _opened(self, grant: Grant, begun: Handover | None, name: str) -> UpstreamResponse:
+        if begun is not None and begun.error is not None:
+            raise begun.error
+        request = await self._request(grant, name)
+        response = await self._crew.upstream.open(request)
+        if response.retried or (begun is not None and begun.again):
+            self._passage.attempts += 1
+            self._notes["retried"] = True
+        return response
 
     def _passes(self, status: int) -> bool:
         """Whether an error of the upstream is passed on as it is: where the API is not ours."""

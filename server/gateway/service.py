@@ -19,6 +19,7 @@ from server.gateway.cache.model import AnswerCache
 from server.gateway.call import Call
 from server.gateway.client.tunnel import refuse, tunnel
 from server.gateway.gate import OpenGate
+from server.gateway.handover import HANDOVER, Handover
 from server.gateway.intake.head import check_headers
 from server.gateway.intake.held import Held
 from server.gateway.listing import Entries, anthropic_entry, anthropic_page, find
@@ -50,6 +51,7 @@ class Gateway:
     """An ASGI application. Every argument is a part that tests may replace.
 
     `began` see each passage at its beginning, `ended` at its end; `entries` gives `/v1/models`.
+    `crew` are the parts that every request works with.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Gateway:
         now: Callable[[], datetime] = _utc,
     ) -> None:
         gate = gatekeeper or OpenGate()
-        self._crew = Crew(
+        self.crew = Crew(
             router,
             upstream,
             gate,
@@ -87,6 +89,11 @@ class Gateway:
         self._tunnel = tunnel
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun: Handover | None = scope.get(HANDOVER)
+        if begun is not None:
+            asgi = scope, receive, send
+            await Call(self.crew, begun.operation, begun.passage, asgi, begun).run()
+            return
         path: str = scope["path"]
         operation = OPERATIONS.get(path) or operation_of(path.rstrip("/"))
         scope.setdefault(NOTES, {})
@@ -137,17 +144,17 @@ class Gateway:
         known: Caller | None = scope.get(CALLER)
         if known is not None:
             return known
-        return self._crew.gatekeeper.identify(headers, client[0] if client else "")
+        return self.crew.gatekeeper.identify(headers, client[0] if client else "")
 
     def _passage(self, operation: Operation, caller: Caller, scope: Scope) -> Passage:
-        crew, request_id = self._crew, scope.get(REQUEST_ID, "")
+        crew, request_id = self.crew, scope.get(REQUEST_ID, "")
         return Passage(request_id, crew.now(), crew.monotonic(), operation.path, caller)
 
     async def _call(
         self, operation: Operation, caller: Caller, scope: Scope, receive: Receive, send: Send
     ) -> None:
         passage = self._passage(operation, caller, scope)
-        await Call(self._crew, operation, passage, (scope, receive, send)).run()
+        await Call(self.crew, operation, passage, (scope, receive, send)).run()
 
     async def _socket(
         self, operation: Operation | None, scope: Scope, receive: Receive, send: Send
@@ -166,10 +173,10 @@ class Gateway:
             await refuse(scope, send, error)
             return
         passage = self._passage(operation, caller, scope)
-        await SocketCall(self._crew, self._tunnel, operation, passage, (scope, receive, send)).run()
+        await SocketCall(self.crew, self._tunnel, operation, passage, (scope, receive, send)).run()
 
     async def _models(self, path: str, caller: Caller, scope: Scope, send: Send) -> None:
-        sees = self._crew.gatekeeper.sees
+        sees = self.crew.gatekeeper.sees
         entries = [entry for entry in self._entries() if sees(caller, _names(entry))]
         anthropic = _speaks_anthropic(None, scope)
         answer: dict[str, Any] | None

@@ -76,6 +76,10 @@ class Way:
         self._ended: SparkError | None = None
         self._task: asyncio.Task[Any] | None = None
 
+    def _begin(self) -> None:
+        for observer in self._crew.began:
+            observer(self._passage)
+
     async def _go(self) -> None:
         """Everything up to the end of the answer."""
         raise NotImplementedError
@@ -95,8 +99,7 @@ class Way:
         task = self._task = asyncio.current_task()
         passage = self._passage
         passage.stop = self.end
-        for observer in self._crew.began:
-            observer(passage)
+        self._begin()
         try:
             try:
                 await self._go()
@@ -133,7 +136,12 @@ def let_in(passage: Passage, grant: Grant, now: float) -> str:
     passage.attempts += 1
     passage.upstream, passage.kind, passage.host = upstream.name, upstream.kind, upstream.host
     passage.model = grant.route.model
-    return grant.route.model if upstream.engine else upstream.name
+    return name_of(grant)
+
+
+def name_of(grant: Grant) -> str:
+    """Under which name its upstream is spoken of."""
+    return grant.route.model if grant.upstream.engine else grant.upstream.name
 
 
 def account(crew: Crew, passage: Passage, notes: dict[str, Any], now: float) -> None:

@@ -87,7 +87,7 @@ def create_edge(
     routes: Mapping[str, ASGIApp],
     *,
     log: Log,
-) -> ASGIApp:
+) -> Observed:
     """What the server runs. `routes` maps first path segments past FastAPI: `{"v1": gateway}`."""
     # What a page of ours asks of the gateway streams past the bound of the body.
     dispatcher = Dispatcher(Door(Entry(inner), routes["v1"]), routes)

@@ -6,6 +6,8 @@ read; a host that is gone is noticed by TCP), that trailers are not taken for he
 behind the checks, and that an answer goes out in one piece (`Joined`). An offer of HTTP/2 is passed
 over, as it may be; any other change of protocol than WebSocket is refused, since the parser would
 take the body for the next request.
+A plain request is offered to the gateway's fast lane when its small body is here; one that it does
+not take, or hands over, goes the server's own way as if nothing had been.
 Refuses to parse: that is llhttp's, strict.
 """
 
@@ -13,19 +15,27 @@ import asyncio
 import logging
 import re
 import socket
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from server.gateway.client.sockets import accepted
+from server.gateway.handover import HANDOVER, Handover
+from server.gateway.lane.model import Flying
+from server.gateway.lane.plain import Plain
+from server.gateway.lane.service import Lane
+from server.gateway.wire import Header
+from server.web.attended import Attended
 from server.web.joined import Joined
 
 OVERHEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0
 STALLED_SECONDS = 60.0
+PLAIN_SECONDS = 0.05
+"""How long the body of a plain request may take until the request is an ordinary one."""
 _OFFER = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n)", re.IGNORECASE)
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _IP = frozenset({socket.AF_INET, socket.AF_INET6})
@@ -49,7 +59,7 @@ class _NotSpoken(Exception):
 
 
 class Edge(HttpToolsProtocol):
-    """One connection of a client. Given to uvicorn as its `http`."""
+    """One connection of a client."""
 
     def __init__(
         self,
@@ -57,8 +67,17 @@ class Edge(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        lane: Lane | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._lane = lane
+        # A plain head whose body is not whole yet, and the request that flies.
+        self._plain: Plain | None = None
+        self._body = b""
+        self._soon: asyncio.TimerHandle | None = None
+        self._flying: Flying | None = None
+        self._flown = self.scope
         self._overhead = 0
         self._heading = True
         # Whether a request has begun and not ended, and since when it is the client's turn.
@@ -67,7 +86,8 @@ class Edge(HttpToolsProtocol):
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(Joined(transport, self.loop))
+        self._joined = Joined(transport, self.loop)
+        super().connection_made(self._joined)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in _IP:
             accepted(sock)
@@ -76,6 +96,12 @@ class Edge(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()
+        if self._plain is not None:
+            self._ordinary(whole=False)
+        flying = self._flying
+        if flying is not None:
+            self._landed(flying)
+            flying.left()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -90,6 +116,8 @@ class Edge(HttpToolsProtocol):
                 self._since = self.loop.time()
             if self._patience is None:
                 self._wait(HEAD_SECONDS)
+            if self._plain is not None and self._soon is None:
+                self._soon = self.loop.call_later(PLAIN_SECONDS, self._late)
 
     def _wait(self, seconds: float) -> None:
         self._patience = self.loop.call_later(seconds, self._waited)
@@ -105,15 +133,17 @@ class Edge(HttpToolsProtocol):
         if not self._open or self.transport.is_closing():
             return
         now = self.loop.time()
-        cycle: RequestResponseCycle | None = self.cycle
-        answering = cycle is not None and not cycle.response_complete
-        if self.flow.read_paused or (self._heading and answering):
+        if self.flow.read_paused or (self._heading and self._answering()):
             self._since = now  # It is our turn, or the head is that of the request after this one.
         left = self._since + (HEAD_SECONDS if self._heading else STALLED_SECONDS) - now
         if left > 0:
             self._wait(left)
         else:
             self.transport.close()
+
+    def _answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -124,9 +154,14 @@ class Edge(HttpToolsProtocol):
         upgrade = self.parser.should_upgrade()
         if upgrade and not self._should_upgrade():
             raise _NotSpoken
-        super().on_headers_complete()
         self._overhead = 0
         self._heading = False
+        if self._lane is not None and self._may_fly():
+            method = self.parser.get_method()
+            self._plain = self._lane.plain(method, self.url, self.headers)
+            if self._plain is not None:
+                return
+        super().on_headers_complete()
         if upgrade:
             self._open = False
             self._wait_no_more()
@@ -137,14 +172,138 @@ class Edge(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._heading = True
         self._open = False
-        super().on_message_complete()
+        plain, body = self._plain, self._body
+        self._flown = self.scope
+        if plain is None or self._lane is None:
+            super().on_message_complete()
+        elif self._lane.take(plain, body, self):
+            self._no_longer_plain()
+        else:
+            self._ordinary(whole=True)
 
     def on_body(self, body: bytes) -> None:
         self._overhead = 0
-        super().on_body(body)
+        if self._plain is None:
+            super().on_body(body)
+        else:
+            self._body += body
+
+    def shutdown(self) -> None:
+        if self._plain is not None:
+            self._ordinary(whole=False)
+        super().shutdown()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._flying is not None:
+            self._flying.flush()
+
+    # ---- the fast lane
+
+    def _may_fly(self) -> bool:
+        """Whether anything but its head speaks against it."""
+        return (
+            not self._answering()
+            and not self.expect_100_continue
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.transport.is_closing()
+        )
+
+    def _late(self) -> None:
+        self._soon = None
+        self._ordinary(whole=False)
+
+    def _no_longer_plain(self) -> None:
+        self._plain, self._body = None, b""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+
+    def _ordinary(self, *, whole: bool) -> None:
+        """The request goes the server's own way, with what came of its body."""
+        body = self._body
+        self._no_longer_plain()
+        super().on_headers_complete()
+        self.headers = []
+        if body:
+            super().on_body(body)
+        if whole:
+            super().on_message_complete()
+
+    def _landed(self, flying: Flying) -> None:
+        self._flying = None
+        if cast("object", self.cycle) is flying:
+            self.cycle = cast("RequestResponseCycle", None)
+
+    # What the lane asks and tells (`lane.model.Client`).
+
+    @property
+    def address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    @property
+    def paused(self) -> bool:
+        return self.flow.write_paused
+
+    @property
+    def default_headers(self) -> list[Header]:
+        return self.server_state.default_headers
+
+    def flies(self, flying: Flying) -> None:
+        self._flying = flying
+        # It says what the server asks of a cycle: a request that comes meanwhile waits.
+        self.cycle = cast("RequestResponseCycle", flying)
+
+    def send(self, data: bytes) -> None:
+        self._joined.now(data)
+
+    def over(self) -> None:
+        flying = self._flying
+        if flying is not None:
+            self._landed(flying)
+            if not flying.keep_alive:
+                self.transport.close()
+            self.on_response_complete()
+
+    def cut(self) -> None:
+        if self._flying is not None:
+            self._landed(self._flying)
+        self.transport.close()
+
+    def hand_over(self, begun: Handover) -> None:
+        """A cycle of the server's own for a request whose body was read."""
+        flying, path = self._flying, begun.operation.path
+        scope = cast("dict[str, Any]", self._flown)
+        scope |= {"method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+        scope[HANDOVER] = begun
+        cycle = RequestResponseCycle(
+            scope=self._flown,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=flying is None or flying.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.more_body = False
+        if flying is not None:
+            self._landed(flying)
+        if not self._answering():
+            self.cycle = cycle
+        self._start_asgi_task(cycle, self.app)
 
 
-class EdgeSocket(WebSocketsSansIOProtocol):
+def edge(lane: Lane | None) -> type[Edge]:
+    """What is given to uvicorn as its `http`: it makes one for each connection."""
+    return cast("type[Edge]", partial(Edge, lane=lane))
+
+
+class EdgeSocket(Attended):
     """One WebSocket of a client. Given to uvicorn as its `ws`."""
 
     def data_received(self, data: bytes) -> None:

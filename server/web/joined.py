@@ -44,6 +44,13 @@ class Joined(asyncio.Transport):
         elif self._later is None:
             self._later = self._loop.call_soon(self._turned)
 
+    def now(self, data: bytes) -> None:
+        """What is whole already, or comes when everything else has been looked at."""
+        if self._held:
+            self.flush()
+        if not self._inner.is_closing():
+            self._inner.write(data)
+
     def _turned(self) -> None:
         self._later = None
         self.flush()

@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.base.clock import Clock
 from server.base.ids import Stream
 from server.base.logs import bind
+from server.gateway.handover import HANDOVER, Handover
+from server.gateway.lane.model import Done
 from server.gateway.operations import find
 from server.gateway.wire import NOTES, REQUEST_ID, Header, error_answer, header, sane_request_id
 from server.web.errors import UnexpectedError
@@ -97,11 +99,15 @@ class Observed:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        request_id = sane_request_id(header(scope["headers"], b"x-request-id")) or self._new_id()
+        begun: Handover | None = scope.get(HANDOVER)
+        if begun is None:
+            request_id = self.request_id(header(scope["headers"], b"x-request-id"))
+            began = self._clock.monotonic()
+        else:
+            request_id, began = begun.passage.request_id, begun.passage.arrived
         # A copy, because the server itself still reads the method of its own (HEAD has no body).
         scope = {**scope, REQUEST_ID: request_id, NOTES: {}}
-        seen = _Seen(send, [(b"x-request-id", request_id.encode("ascii")), *_EXTRA])
-        began = self._clock.monotonic()
+        seen = _Seen(send, self.always(request_id))
         with bind(request_id=request_id):
             self._metrics.enter()
             try:
@@ -112,6 +118,42 @@ class Observed:
             finally:
                 self._metrics.leave()
                 self._ended(scope, seen, request_id, self._clock.monotonic() - began)
+
+    # Of a request, whichever way it goes.
+
+    def request_id(self, given: bytes | None) -> str:
+        """The caller's own when it is sane, else a new one."""
+        return sane_request_id(given) or self._new_id()
+
+    @staticmethod
+    def always(request_id: str) -> list[Header]:
+        """What every answer has in its head."""
+        return [(b"x-request-id", request_id.encode("ascii")), *_EXTRA]
+
+    def entered(self) -> None:
+        """A request is under way; `left` when it is not, or no longer by this way."""
+        self._metrics.enter()
+
+    def left(self) -> None:
+        self._metrics.leave()
+
+    def ended(self, done: Done) -> None:
+        """The one line and the metrics of a request that is over."""
+        self._metrics.observe(done.method, done.route, done.status, done.seconds)
+        write = self._log.debug if done.path in _QUIET else self._log.info
+        write(
+            "request",
+            request_id=done.request_id,
+            method=done.method,
+            path=done.path,
+            status=done.status,
+            seconds=round(done.seconds, 6),
+            bytes=done.size,
+            client=done.client,
+            **done.notes,
+        )
+
+    # Of a request that comes through here.
 
     async def _http(self, scope: Scope, receive: Receive, seen: _Seen, request_id: str) -> None:
         try:
@@ -131,24 +173,22 @@ class Observed:
 
     def _ended(self, scope: Scope, seen: _Seen, request_id: str, seconds: float) -> None:
         socket = scope["type"] == "websocket"
-        method, path = "WEBSOCKET" if socket else scope["method"], scope["path"]
-        status = seen.status or 499
-        self._metrics.observe(method, route_of(scope, path), status, seconds)
-        fields: dict[str, Any] = scope[NOTES]
-        if not seen.complete and seen.status and not socket and "error" not in fields:
-            fields["error"] = "cut_off"
-        client = scope.get("client")
-        write = self._log.debug if path in _QUIET else self._log.info
-        write(
-            "request",
-            request_id=request_id,
-            method=method,
-            path=path,
-            status=status,
-            seconds=round(seconds, 6),
-            bytes=seen.size,
-            client=client[0] if client else None,
-            **fields,
+        path, client = scope["path"], scope.get("client")
+        notes: dict[str, Any] = scope[NOTES]
+        if not seen.complete and seen.status and not socket and "error" not in notes:
+            notes["error"] = "cut_off"
+        self.ended(
+            Done(
+                "WEBSOCKET" if socket else scope["method"],
+                path,
+                route_of(scope, path),
+                request_id,
+                client[0] if client else None,
+                seen.status or 499,
+                seconds,
+                seen.size,
+                notes,
+            )
         )
 
 

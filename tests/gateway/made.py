@@ -25,6 +25,7 @@ from server.gateway.demand.service import Demand, Swaps
 from server.gateway.dispatch import Dispatcher
 from server.gateway.inflight import InFlight
 from server.gateway.intake.held import Held
+from server.gateway.lane.service import make_lane
 from server.gateway.listing import listing
 from server.gateway.metrics import GatewayMetrics
 from server.gateway.model import Gatekeeper, Observer, Passage, UpstreamClient
@@ -34,6 +35,7 @@ from server.gateway.router import GatewayRouter
 from server.gateway.service import Gateway
 from server.swap.events import Placement
 from server.swap.model import Serving, SwapRecord
+from server.web.guard import from_browser
 from server.web.metrics import RequestMetrics
 from server.web.observe import Observed
 from tests.gateway.running import ScriptedEngine, serve
@@ -187,7 +189,8 @@ async def gateway(**options: Any) -> AsyncIterator[Running]:
         metrics=RequestMetrics(running.registry),
         log=Lines("web"),
     )
-    async with serve(edge) as running.url, aiohttp.ClientSession() as running.session:
+    lane = make_lane(app.crew, running.upstream, edge, from_browser)
+    async with serve(edge, lane) as running.url, aiohttp.ClientSession() as running.session:
         try:
             yield running
         finally:

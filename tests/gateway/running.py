@@ -11,15 +11,16 @@ import orjson
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.web.edge import Edge, EdgeSocket
+from server.gateway.lane.service import Lane
+from server.web.edge import EdgeSocket, edge
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp) -> AsyncIterator[str]:
+async def serve(app: ASGIApp, lane: Lane | None = None) -> AsyncIterator[str]:
     """`http://127.0.0.1:PORT` of `app`, run by uvicorn as the product runs it."""
     config = uvicorn.Config(
         app,
-        http=Edge,
+        http=edge(lane),
         ws=EdgeSocket,
         lifespan="off",
         log_config=None,

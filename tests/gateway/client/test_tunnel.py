@@ -23,7 +23,7 @@ from server.base.errors import SparkError, Unavailable
 from server.gateway.client.tunnel import Farewell, for_client, for_upstream, refuse, tunnel
 from server.gateway.inflight import InFlight
 from server.gateway.model import Outcome
-from server.web.edge import Edge, EdgeSocket, is_news
+from server.web.edge import EdgeSocket, edge, is_news
 from tests.gateway.client.far import turns, until_gone
 from tests.gateway.running import raw_server
 
@@ -67,7 +67,7 @@ async def front(target: str, **options: object) -> AsyncIterator[Front]:
     config = uvicorn.Config(
         app,
         port=0,
-        http=Edge,
+        http=edge(None),
         ws=EdgeSocket,
         ws_max_size=app.max_message,
         ws_per_message_deflate=False,
