@@ -18,6 +18,7 @@ import httpx
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from server.audio import merging
 from server.audio.scrub import service as scrubbing
 from server.base.bus import EventBus
 from server.base.clock import Clock, SystemClock
@@ -313,7 +314,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     rehearsals = Rehearsals(swaps, bus, clock)
     started = clock.now()
     client = make_client(store.current.gateway.upstream_client)
-    upstream = OrHere(client, {"scrub": scrubbing.answer})
+    upstream = OrHere(client, {"scrub": scrubbing.answer, "label-merge": merging.answer})
     load = make_load(
         registry=registry,
         bus=bus,

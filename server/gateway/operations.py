@@ -26,7 +26,7 @@ _TABLE = (
     Operation("/v1/audio/translations", _ASR, "form", events=True),
     Operation("/v1/audio/diarize", ("diarize",), "form"),
     Operation("/v1/audio/diarize-chunk", ("diarize",), "form"),
-    Operation("/v1/audio/label-merge", ("diarize",), "form"),
+    Operation("/v1/audio/label-merge", ("other",), "any", service="label-merge", here=True),
     Operation("/v1/audio/speech", ("tts",)),
     Operation("/v1/audio/voices", ("tts",), "any", methods=_GET),
     Operation("/v1/audio/stream", ("asr",), "any", methods=(), socket=True),

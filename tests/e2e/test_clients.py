@@ -223,6 +223,22 @@ def test_a_text_is_scrubbed_by_ourselves(house: House) -> None:
     assert [row["status"] for row in rows if row["route"] == "/scrub"] == [422, 200]
 
 
+def test_transcripts_of_two_channels_are_merged_by_ourselves(house: House) -> None:
+    """As subtitles with names, when that is asked for."""
+    words = [{"word": "Hello", "start": 0, "end": 0.4}]
+    body = {
+        "mic": {"words": words, "speaker": "Ada"},
+        "system": {"words": [{"word": "Hi.", "start": 1, "end": 1.3}], "speaker": "Bob"},
+        "response_format": "srt",
+    }
+    answer = house.http.post("/v1/audio/label-merge", json=body)
+    assert answer.status_code == 200
+    assert [line for line in answer.text.splitlines() if ":" in line and "-->" not in line] == [
+        "Ada: Hello",
+        "Bob: Hi.",
+    ]
+
+
 def test_a_websocket_is_tunnelled(house: House) -> None:
     """Frames both ways as they are, and the close code of the far side."""
     address = house.url.replace("http", "ws") + "/v1/audio/stream"

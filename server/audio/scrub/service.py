@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from server.audio.scrub.model import KINDS, LANGUAGES, Kind, Language, Scrubbed, Wanted
 from server.audio.scrub.replace import scrub
 from server.base.errors import InvalidValue, UnsupportedMediaType
-from server.gateway.client.here import Said, whole
+from server.gateway.client.here import Answered, whole
 from server.gateway.model import UpstreamRequest
 from server.gateway.wire import header
 
@@ -40,20 +40,20 @@ class Body(BaseModel):
     reversible: bool = False
 
 
-async def answer(request: UpstreamRequest) -> Said:
+async def answer(request: UpstreamRequest) -> Answered:
     """JSON for JSON, and `text/plain` for `text/plain`, with everything looked for."""
     kind = (header(request.headers, b"content-type") or b"").partition(b";")[0].strip().lower()
     if kind == b"text/plain":
         text = _decoded(await whole(request, LARGEST))
         done = await asyncio.to_thread(scrub, text, Wanted())
-        return Said(done.text.encode(), "text/plain; charset=utf-8")
+        return Answered(done.text.encode(), "text/plain; charset=utf-8")
     if kind != b"application/json":
         raise UnsupportedMediaType(
             "/scrub takes application/json or text/plain.", advice='Send {"text": "…"}.'
         )
     body = _body(await whole(request, LARGEST))
     done = await asyncio.to_thread(scrub, body.text, _wanted(body))
-    return Said(orjson.dumps(shown(done, reversible=body.reversible)))
+    return Answered(orjson.dumps(shown(done, reversible=body.reversible)))
 
 
 def shown(done: Scrubbed, *, reversible: bool) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ SCHEME = "here://"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Answered:
     """A whole answer."""
 
     body: bytes
@@ -25,7 +25,7 @@ class Said:
     status: int = 200
 
 
-Handler = Callable[[UpstreamRequest], Awaitable[Said]]
+Handler = Callable[[UpstreamRequest], Awaitable[Answered]]
 """Raises a `SparkError` for a request it does not take. Must not hold up the loop."""
 
 
@@ -51,7 +51,7 @@ class OrHere:
 
 
 class _Answer:
-    def __init__(self, said: Said) -> None:
+    def __init__(self, said: Answered) -> None:
         self._said = said
         self.retried = False
 
