@@ -10,7 +10,7 @@ from server.base.bus import EventBus
 from server.base.clock import SystemClock
 from server.web.pages.notice import NoticeBoard
 from server.web.pages.routes import make_site, routes
-from tests.web.forms import form_of
+from tests.web.forms import form_of, words_of
 from tests.web.made import Web, web
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,3 +49,23 @@ async def test_a_section_saved_as_it_was_opened_changes_nothing(
     saved = await pages.client.post(f"/ui/settings/{section}", data=given)
     assert (saved.status_code, saved.headers["location"]) == (303, f"/settings/{section}?said=saved")
     assert (tmp_path / "config.yaml").read_text() == before
+
+
+# ---- the first run
+
+
+@pytest.fixture
+async def empty(tmp_path: Path) -> AsyncIterator[Web]:
+    """Nothing configured yet."""
+    async with web(tmp_path, config="", pages=[routes(made_site(tmp_path))]) as made:
+        yield made
+
+
+async def test_without_hosts_the_first_run_begins(empty: Web) -> None:
+    """The overview leads there; our key and the form stand ready."""
+    led = await empty.client.get("/")
+    assert (led.status_code, led.headers["location"]) == (303, "/welcome")
+    page = await empty.client.get("/welcome")
+    assert page.status_code == 200
+    assert KEY in words_of(page.text)
+    assert form_of(page.text, "/ui/welcome/host")["user"] == "ubuntu"

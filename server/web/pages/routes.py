@@ -13,14 +13,16 @@ from fastapi import Path as PathParam
 from server.base.errors import NotFound
 from server.web.pages import host_page, load
 from server.web.pages.assets import Assets
-from server.web.pages.draw import Pen
+from server.web.pages.draw import HEADERS, Pen
 from server.web.pages.flash import QUIET, Flash
 from server.web.pages.model import Refusal
 from server.web.pages.models import routes as models
 from server.web.pages.notice import NoticeBoard
+from server.web.pages.services import routes as services
 from server.web.pages.settings import routes as settings
 from server.web.pages.site import FRAGMENTS, Site, draw_dashboard
 from server.web.pages.swaps import routes as swaps
+from server.web.pages.welcome import routes as welcome
 from server.web.parts import Parts
 from server.web.reply import PartsOf
 
@@ -44,6 +46,9 @@ class Pages:
         self._site = site
 
     async def page(self, parts: PartsOf) -> Response:
+        """Without hosts there is nothing to see: the first run begins."""
+        if not parts.settings.current.hosts:
+            return Response(status_code=303, headers={"location": "/welcome"} | HEADERS)
         return await self._drawn(parts, QUIET)
 
     async def fragment(
@@ -79,7 +84,9 @@ def routes(site: Site) -> APIRouter:
     models.add(router, site)
     host_page.add(router, site)
     swaps.add(router, site)
+    services.add(router, site)
     settings.add(router, site)
+    welcome.add(router, site)
     add("/ui/{part}", pages.fragment, methods=["GET"])
     add("/static/{name:path}", pages.asset, methods=["GET"])
     return router
