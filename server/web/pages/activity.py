@@ -57,8 +57,8 @@ def activity_list(
     return ActivityList(
         query=query(wanted),
         filtered=wanted != Filter(),
-        under_way=tuple(_row(row, now) for row in under_way),
-        ended=tuple(_row(row, now) for row in ended),
+        under_way=tuple(activity_row(row, now) for row in under_way),
+        ended=tuple(activity_row(row, now) for row in ended),
     )
 
 
@@ -67,7 +67,7 @@ def query(wanted: Filter) -> str:
     return urlencode({key: value for key, value in pairs.items() if value})
 
 
-def _row(row: Row, now: datetime) -> ActivityRow:
+def activity_row(row: Row, now: datetime) -> ActivityRow:
     label, tone = _state(row)
     return ActivityRow(
         id=row.id,

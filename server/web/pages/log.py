@@ -32,7 +32,7 @@ class Row:
 class LogView:
     """`name` is of what it is the log, `more` how many older lines are kept and not drawn.
     `subject` is the id of the swap whose events tell of new lines. `quiet` is said when there are
-    no lines."""
+    no lines. `ask` is the form that asks the host for them, where that is a person's to decide."""
 
     template: ClassVar[str] = "log/view.html"
 
@@ -46,7 +46,9 @@ class LogView:
     subject: str = ""
     download: str = ""
     more: int = 0
-    note: str = ""
+    ask: str = ""
+    asked: bool = False
+    trouble: str = ""
 
 
 def rows_of(lines: Sequence[LogLine]) -> tuple[Row, ...]:

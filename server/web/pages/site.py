@@ -22,7 +22,7 @@ from server.web.pages.model import Refusal as CannotStart
 from server.web.pages.model import model_list
 from server.web.pages.notice import NoticeBoard, NoticeList, notice_list
 from server.web.pages.problem import ProblemList, problem_list
-from server.web.pages.service import ServiceList, service_list
+from server.web.pages.service import Load, ServiceList, service_list
 from server.web.pages.serving import MINUTE, ServedList, ServingNow, served_list, serving_now
 from server.web.pages.swap import History, SwapCard, history, swap_card
 from server.web.parts import Parts
@@ -138,10 +138,14 @@ def _refused(parts: Parts) -> dict[str, Refusal]:
 
 
 async def draw_services(parts: Parts, site: Site) -> ServiceList:
+    settings = parts.settings.current
+    acts = {one.service: one for one in (parts.acts.running() if parts.acts else ())}
     return service_list(
-        parts.settings.current.services,
+        settings.services,
         {status.name: status for status in parts.fleet.services()},
         parts.clock.now(),
+        Load(parts.admission(), acts),
+        settings.links,
     )
 
 

@@ -1,0 +1,1 @@
+"""The pages of services: all of them, and one with its container, load, log and sweep."""
