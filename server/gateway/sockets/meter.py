@@ -7,7 +7,7 @@
 Sound counts when it is sent, whatever becomes of it. The format is that of the query, of the
 session that the upstream tells of, else of the one that the client asks for; else 16 bits, one
 channel, and the rate of the route. Owns these dialects; refuses to keep or change a message. Pure,
-raises nothing; a message without sound or usage costs the search for a word.
+raises nothing; a long message without sound or usage costs the search for a word.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ from server.gateway.usage.sound import Sound
 PARSED = 256 * 1024
 """Longer texts are not looked into: one that may hold sound counts as nothing else."""
 _QUERY = 4096
+_SHORT = 2048
 _RATES = (8_000, 48_000)
 _CHANNELS = (1, 2)
 _OPENAI, _ENGINES, _SERVICES = 24_000, 16_000, 16_000
@@ -120,7 +121,7 @@ class Meter:
             if "audio" in text or "\\u" in text[:PARSED]:
                 self._count(len(text) * 3 // 4)
             return
-        if "audio" not in text and "rate" not in text and "\\u" not in text:
+        if len(text) > _SHORT and "audio" not in text and "\\u" not in text:
             return
         body = _object(text)
         if body is None:
