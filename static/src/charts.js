@@ -9,6 +9,9 @@
   const SMALL = 56;
   const LARGE = 132;
   const DASH = "–";
+  // A scale that follows what was seen is not magnified beyond this.
+  const QUIET = { "%": 5, "°C": 50, W: 20, MHz: 500, B: 2 ** 30, "B/s": 100 * 1024, "": 1 };
+  const BINARY = Array.from({ length: 45 }, (_, power) => 2 ** power);
   const skew = Date.now() - Date.parse(document.body.dataset.now);
   const now = () => (Date.now() - skew) / 1000;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -50,7 +53,7 @@
     if (value === null || value === undefined) return DASH;
     if (unit === "B") return size(value);
     if (unit === "B/s") return `${size(value)}/s`;
-    const digits = value >= 10 || unit === "%" || unit === "MHz" ? 0 : 1;
+    const digits = value >= 10 || value === 0 || unit === "%" || unit === "MHz" ? 0 : 1;
     return `${value.toFixed(digits)} ${unit}`.trimEnd();
   };
 
@@ -169,12 +172,12 @@
         },
         scales: {
           x: { range: () => [this.host.from(), now()] },
-          y: { range: (_, least, most) => [0, this.top || (most || 1) * 1.15] },
+          y: { range: (_, least, most) => [0, this.top || Math.max(most * 1.15, QUIET[this.unit])] },
         },
         axes: this.large
           ? [
               { ...axis, font, size: 26, ticks: { show: false }, space: 60, values: (_, all) => all.map((at) => clock.format(at * 1000)) },
-              { ...axis, font, size: 64, ticks: { show: false }, space: 30, values: (_, all) => all.map((one) => written(one, this.unit)) },
+              { ...axis, font, size: 64, ticks: { show: false }, space: 30, ...(this.unit.startsWith("B") && { incrs: BINARY }), values: (_, all) => all.map((one) => written(one, this.unit)) },
             ]
           : [{ show: false }, { show: false }],
         series: [

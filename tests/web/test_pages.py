@@ -269,7 +269,10 @@ async def test_no_hosts_says_what_to_write_and_shows_the_key(
     async with web(tmp_path, pages=[routes(site)]) as made:
         (tmp_path / "config.yaml").write_text("hosts: []\n")
         made.parts.settings.refresh()  # type: ignore[attr-defined]
-        page = (await made.client.get("/")).text
+        led = await made.client.get("/")
+        parts = [await made.client.get(f"/ui/{part}") for part in ("hosts", "quick")]
+    page = "".join(part.text for part in parts)
+    assert led.headers["location"] == "/welcome"
     assert KEY in page
     assert "authorized_keys" in page
     assert "hosts:" in page

@@ -27,11 +27,12 @@ _IN_PATHS = "/%-._~!$&'()*+,;=:@"
 
 @dataclass(frozen=True, slots=True)
 class AnswerPage(Page):
-    """A form of a browser without JavaScript that could not be carried out."""
+    """What went wrong, as a page: a form of a browser without JavaScript, or an address that
+    leads nowhere."""
 
     template: ClassVar[str] = "answer.html"
 
-    back: str
+    flash: Flash
 
 
 def from_htmx(request: Request) -> bool:
@@ -91,6 +92,7 @@ async def answered(
     return refused_page(parts, site, flash, status)
 
 
-def refused_page(parts: Parts, site: Site, flash: Flash, status: int) -> Response:
-    frame = draw_frame(parts, site, "That did not work", flash=flash)
-    return site.pen.page(AnswerPage(frame, flash.back or "/"), status)
+def refused_page(
+    parts: Parts, site: Site, flash: Flash, status: int, title: str = "That did not work"
+) -> Response:
+    return site.pen.page(AnswerPage(draw_frame(parts, site, title), flash), status)

@@ -1,5 +1,6 @@
 """The built front-end files: found by logical name, served under names that carry their hash."""
 
+import gzip
 import hashlib
 import json
 from dataclasses import dataclass
@@ -20,8 +21,11 @@ TYPES = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Asset:
+    """`packed` is the content for those who take gzip; empty where that saves nothing."""
+
     content: bytes
     media_type: str
+    packed: bytes = b""
 
 
 class Assets:
@@ -47,7 +51,8 @@ class Assets:
                 return
             text = manifest.read_bytes()
             names: dict[str, str] = json.loads(text)
-            self._files |= {hashed: self._read(hashed) for hashed in names.values()}
+            fresh = [hashed for hashed in names.values() if hashed not in self._files]
+            self._files |= {hashed: self._read(hashed) for hashed in fresh}
         except FileNotFoundError:
             return  # not built, or in the middle of being built: what was there stays
         self._seen = seen
@@ -56,7 +61,9 @@ class Assets:
 
     def _read(self, hashed: str) -> Asset:
         kind = TYPES.get(PurePosixPath(hashed).suffix, "application/octet-stream")
-        return Asset((self._folder / hashed).read_bytes(), kind)
+        content = (self._folder / hashed).read_bytes()
+        packed = gzip.compress(content, 9, mtime=0)
+        return Asset(content, kind, packed if len(packed) < 0.9 * len(content) else b"")
 
     def url(self, name: str) -> str | None:
         """Where a page finds `app.css`; None when the assets were not built."""

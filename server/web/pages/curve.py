@@ -40,6 +40,8 @@ CHARTS: Sequence[Chart] = (
     Chart("network", "Network", ("received", "sent"), ("received", "sent"), "B/s", None),
     Chart("load", "Load", ("load",), ("load, 1 min",), "", None),
 )
+QUIET = {"%": 5.0, "°C": 50.0, "W": 20.0, "MHz": 500.0, "B": 2.0**30, "B/s": 102400.0, "": 1.0}
+"""A scale that follows what was seen is not magnified beyond this."""
 SMALL: Sequence[Chart] = CHARTS[:3]
 DASH = "–"
 
@@ -66,7 +68,7 @@ def curve_card(chart: Chart, curves: Curves, total: int | None) -> CurveCard:
     lines = [curves.of(channel) for channel in chart.lines]
     seen = [value for line in lines for value in line if value is not None]
     top = float(total or 0) if chart.top == 0 else chart.top or 0.0
-    top = top or max(seen, default=0.0) * 1.15 or 1.0
+    top = top or max(max(seen, default=0.0) * 1.15, QUIET[chart.unit])
     first = lines[0]
     known = [value for value in first if value is not None]
     return CurveCard(
@@ -110,7 +112,8 @@ def written(value: float | None, unit: str) -> str:
         return size(value)
     if unit == "B/s":
         return f"{size(value)}/s"
-    return f"{value:.{0 if value >= 10 or unit in {'%', 'MHz'} else 1}f} {unit}".rstrip()
+    digits = 0 if value >= 10 or value == 0 or unit in {"%", "MHz"} else 1
+    return f"{value:.{digits}f} {unit}".rstrip()
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -7,17 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Path as PathParam
 
 from server.base.errors import NotFound
-from server.web.pages import host_page, load
+from server.web.pages import host_page, load, styleguide
 from server.web.pages.assets import Assets
 from server.web.pages.draw import HEADERS, Pen
 from server.web.pages.flash import QUIET, Flash
 from server.web.pages.model import Refusal
 from server.web.pages.models import routes as models
 from server.web.pages.notice import NoticeBoard
+from server.web.pages.packing import page_route, takes_gzip
 from server.web.pages.services import routes as services
 from server.web.pages.settings import routes as settings
 from server.web.pages.site import FRAGMENTS, Site, draw_dashboard
@@ -59,16 +60,21 @@ class Pages:
             raise NotFound(f"There is no fragment {part!r}.")
         return self._site.built(self._site.pen.fragment(await draw(parts, self._site)), build)
 
-    async def asset(self, name: Annotated[str, PathParam(max_length=200)]) -> Response:
+    async def asset(
+        self, request: Request, name: Annotated[str, PathParam(max_length=200)]
+    ) -> Response:
         """Only names of a build are known; each carries the hash of its content."""
         found = self._site.assets.file(name)
         if found is None:
             raise NotFound(f"There is no asset {name[:100]!r}.")
-        return Response(
-            found.content,
-            headers={"cache-control": FOREVER, "cross-origin-resource-policy": "same-origin"},
-            media_type=found.media_type,
-        )
+        headers = {"cache-control": FOREVER, "cross-origin-resource-policy": "same-origin"}
+        body = found.content
+        if found.packed:
+            headers["vary"] = "Accept-Encoding"
+            if takes_gzip(request.headers.get("accept-encoding", "")):
+                body = found.packed
+                headers["content-encoding"] = "gzip"
+        return Response(body, headers=headers, media_type=found.media_type)
 
     async def _drawn(self, parts: Parts, flash: Flash, status: int = 200) -> Response:
         dashboard = await draw_dashboard(parts, self._site, flash)
@@ -77,7 +83,7 @@ class Pages:
 
 def routes(site: Site) -> APIRouter:
     """For `create_api(pages=[…])`."""
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, route_class=page_route(site))
     pages, add = Pages(site), partial(router.add_api_route, response_class=Response)
     add("/", pages.page, methods=["GET"])
     load.add(router, site)
@@ -87,6 +93,7 @@ def routes(site: Site) -> APIRouter:
     services.add(router, site)
     settings.add(router, site)
     welcome.add(router, site)
+    styleguide.add(router, site)
     add("/ui/{part}", pages.fragment, methods=["GET"])
     add("/static/{name:path}", pages.asset, methods=["GET"])
     return router

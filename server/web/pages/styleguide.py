@@ -1,0 +1,104 @@
+"""`/styleguide`: every component in every state, drawn by the same fragments as anywhere else.
+
+The examples are views made here by the functions that make the real ones: empty, on their way,
+fine, in trouble, out of date, with long names and with hostile ones. Owns the page and nothing that
+is true: no example comes from the cluster, and none is live.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+from fastapi import APIRouter, Response
+from markupsafe import Markup
+
+from server.base.errors import InvalidValue
+from server.web.pages import examples
+from server.web.pages.draw import View
+from server.web.pages.form import FormView, fresh, outdated, refused
+from server.web.pages.frame import Page
+from server.web.pages.moment import Moment, moment
+from server.web.pages.site import Site, draw_frame
+from server.web.reply import PartsOf
+
+_NAMED = re.compile(r'(?P<lead>\s(?:id|for|aria-labelledby|aria-describedby)=")(?P<names>[^"]+)"')
+_POINTED = re.compile(r'(?P<lead>\s(?:href|hx-target|data-copy)="#)(?P<name>[\w-]+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    state: str
+    html: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    key: str
+    title: str
+    examples: tuple[Drawn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Styleguide(Page):
+    """`forms` are one form as opened, refused and out of date; `soon` a moment to write."""
+
+    template: ClassVar[str] = "styleguide/page.html"
+
+    sections: tuple[Section, ...]
+    forms: tuple[tuple[str, FormView], ...]
+    soon: Moment | None
+
+
+def forms() -> tuple[tuple[str, FormView], ...]:
+    good = {"name": "spark-3", "port": "22", "launcher": "docker", "notes": "", "on": "yes"}
+    bad = {**good, "name": "spark 3", "port": "twenty-two", "on": ""}
+    wrong = InvalidValue("port: use a whole number", param="port")
+    whole = InvalidValue("The disk is full.", advice="Free some.")
+    return (
+        ("as opened", fresh(good, "1f2e3d")),
+        ("a field is wrong", refused(bad, wrong)),
+        (
+            "the whole is wrong",
+            refused(bad, whole),
+        ),
+        ("changed meanwhile", outdated(good, {**good, "port": "2222"}, "4c5b6a")),
+    )
+
+
+def apart(html: str, number: int) -> Markup:
+    """Several of one fragment on one page: each with ids of its own. Pure."""
+
+    def names(match: re.Match[str]) -> str:
+        each = " ".join(f"{name}-{number}" for name in match["names"].split())
+        return f'{match["lead"]}{each}"'
+
+    text = _NAMED.sub(names, html)
+    text = _POINTED.sub(lambda match: f'{match["lead"]}{match["name"]}-{number}"', text)
+    return Markup(text)  # noqa: S704 - what the pen has drawn and escaped
+
+
+def sections(
+    draw: Callable[[View], Markup], shown: Sequence[examples.Shown]
+) -> tuple[Section, ...]:
+    number = 0
+    made = []
+    for one in shown:
+        drawn = []
+        for state, view in one.views:
+            number += 1
+            drawn.append(Drawn(state, apart(draw(view), number)))
+        made.append(Section(one.key, one.title, tuple(drawn)))
+    return tuple(made)
+
+
+def add(router: APIRouter, site: Site) -> None:
+    async def page(parts: PartsOf) -> Response:
+        now = parts.clock.now()
+        frame = draw_frame(parts, site, "Styleguide")
+        made = sections(site.pen.draw, examples.every(now))
+        ago = moment(now - timedelta(minutes=4), now)
+        return site.pen.page(Styleguide(frame, made, forms(), ago))
+
+    router.add_api_route("/styleguide", page, methods=["GET"], response_class=Response)
