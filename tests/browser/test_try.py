@@ -1,0 +1,307 @@
+"""Trying what is served, in a real browser: each page, and the code beside it."""
+
+import json
+import os
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.axe import violations_in_both_themes
+from tests.browser.conftest import Visitor
+from tests.browser.test_dashboard import overflow
+from tests.e2e.running import ONE, House, until
+
+pytestmark = pytest.mark.browser
+PAGES = ("/try", "/try/transcribe", "/try/speak", "/try/compare")
+HOSTILE = "<img src=x onerror='window.hurt = true'><script>window.hurt = true</script>"
+ANSWER = "div.turn.assistant"
+
+
+@pytest.fixture(scope="module")
+def loaded(running: House) -> House:
+    running.swap(ONE)
+    return running
+
+
+@pytest.fixture
+def tried(loaded: House, visitor: Visitor) -> Visitor:
+    return visitor
+
+
+def at(visitor: Visitor, path: str, **options: Any) -> Page:
+    page = visitor.open(**options)
+    page.goto(f"{visitor.url}{path}")
+    return page
+
+
+def say(page: Page, text: str) -> None:
+    page.get_by_label("Message", exact=True).fill(text)
+    page.keyboard.press("Enter")
+
+
+def aborted(house: House) -> int:
+    """How many answers the engine ended because their reader left."""
+    lines = house.http.get(f"/upstream/{ONE}/metrics").text.splitlines()
+    return int(float(next(one for one in lines if 'reason="abort"' in one).split()[-1]))
+
+
+def frames(*deltas: dict[str, Any], end: str = "data: [DONE]\n\n") -> str:
+    chunks = ({"choices": [{"delta": delta}]} for delta in deltas)
+    return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + end
+
+
+def answering(page: Page, body: str, kind: str = "text/event-stream") -> None:
+    """The next chats are answered with this, without a server."""
+
+    def fulfil(route: Route) -> None:
+        route.fulfill(status=200, body=body, content_type=kind)
+
+    page.route("**/ui/try/v1/chat/completions", fulfil)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "a 'strange; name.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(2 * 8000 * 90))
+    return path
+
+
+def test_a_chat_streams_is_measured_and_goes_on(tried: Visitor) -> None:
+    """Enter sends, Shift+Enter does not; the second question knows the first."""
+    page = at(tried, "/try")
+    message = page.get_by_label("Message", exact=True)
+    message.fill("first line")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("second line")
+    page.keyboard.press("Enter")
+    expect(page.locator(f"{ANSWER} .cost")).to_contain_text("tokens/s")
+    expect(page.locator(f"{ANSWER} .cost")).to_contain_text("First token after")
+    expect(page.locator("div.turn.user .said")).to_have_text("first line\nsecond line")
+    expect(message).to_be_empty()
+    with page.expect_request("**/ui/try/v1/chat/completions") as asked:
+        say(page, "and now?")
+    sent = json.loads(asked.value.post_data or "")
+    assert [one["role"] for one in sent["messages"]] == ["user", "assistant", "user"]
+    expect(page.locator(f"{ANSWER} .cost")).to_have_count(2)
+    # What the page sends and what its code sends are one thing.
+    expect(page.locator("#try-code")).to_contain_text("and now?")
+    line = page.locator("#try-code pre").first.text_content() or ""
+    assert json.loads(line.partition("-d '")[2].removesuffix("'")) == sent
+
+
+def test_stop_ends_it_at_the_engine_and_asking_again_works(tried: Visitor, house: House) -> None:
+    """What came stays; Escape is the same as the button."""
+    house.sim.scenario("spark-1", token_delay=0.5)
+    before = aborted(house)
+    page = at(tried, "/try")
+    say(page, "count to ten")
+    expect(page.locator(f"{ANSWER} .said")).not_to_be_empty()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(f"{ANSWER} .cost")).to_contain_text("Stopped.")
+    until(lambda: aborted(house) == before + 1, "the engine to see that its reader left")
+    row = house.get("/activity", client="dashboard", limit=1)["requests"][0]
+    assert (row["client"], row["error"]) == ("dashboard", "client_closed")
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    until(lambda: aborted(house) == before + 2, "the engine to see it again")
+    expect(page.locator(ANSWER)).to_have_count(1)
+    house.sim.scenario("spark-1", token_delay=0.01)
+
+
+def test_an_error_of_the_engine_is_told_in_words(tried: Visitor, house: House) -> None:
+    """With its request id; then it can be asked again."""
+    house.sim.scenario("spark-1", answer="error")
+    page = at(tried, "/try")
+    say(page, "hello")
+    alert = page.locator("#try-failure").get_by_role("alert")
+    expect(alert).to_contain_text("failed with status 500")
+    expect(alert).to_contain_text("Request req-")
+    expect(page.locator(ANSWER)).to_have_count(0)
+    house.sim.scenario("spark-1", answer="ok")
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.locator(f"{ANSWER} .cost")).to_have_count(1)
+    expect(alert).to_have_count(0)
+    # The browser itself speaks of every answer that is an error.
+    tried.complaints[:] = [one for one in tried.complaints if "status of 502" not in one]
+
+
+def test_an_answer_is_text_whatever_is_in_it(tried: Visitor) -> None:
+    """HTML is shown and does nothing; code stands apart; thoughts are folded; a break is told."""
+    page = at(tried, "/try")
+    fence = f"```html\n{HOSTILE}\n```"
+    answering(page, frames({"reasoning_content": HOSTILE}, {"content": f"{HOSTILE}\n{fence}\nend"}))
+    say(page, HOSTILE)
+    expect(page.locator(f"{ANSWER} .said pre")).to_have_text(HOSTILE)
+    expect(page.locator(f"{ANSWER} .said .prose").first).to_have_text(HOSTILE)
+    expect(page.locator(f"{ANSWER} .said .prose").last).to_have_text("end")
+    thoughts = page.locator(f"{ANSWER} details.thoughts")
+    expect(thoughts.locator(".prose")).to_be_hidden()
+    thoughts.locator("summary").click()
+    expect(thoughts.locator(".prose")).to_have_text(HOSTILE)
+    expect(page.locator("#conversation img, #conversation script")).to_have_count(0)
+    assert page.evaluate("window.hurt === undefined")
+    page.get_by_role("button", name="New conversation").click()
+    page.unroute("**/ui/try/v1/chat/completions")
+    answering(page, frames({"content": "half an ans"}, end=""))
+    say(page, "again")
+    expect(page.locator("#try-failure")).to_contain_text("broke off before its end")
+    expect(page.locator(f"{ANSWER} .said")).to_have_text("half an ans")
+    page.unroute("**/ui/try/v1/chat/completions")
+    error = {"message": f"It broke {HOSTILE}", "request_id": "req-9"}
+    answering(
+        page, frames(end=f": queued position=2 eta=9\n\ndata: {json.dumps({'error': error})}\n\n")
+    )
+    say(page, "again")
+    expect(page.locator("#try-failure")).to_contain_text(f"It broke {HOSTILE}")
+
+
+def test_a_model_that_is_not_loaded_says_what_asking_for_it_does(tried: Visitor) -> None:
+    """Before it is asked."""
+    page = at(tried, "/try")
+    hint = page.locator("#try-hint")
+    expect(hint).to_be_hidden()
+    page.get_by_label("Model").select_option("gpt-oss-20b")
+    expect(hint).to_contain_text("Sending starts a swap")
+    page.get_by_label("Model").select_option(ONE)
+    expect(hint).to_be_hidden()
+
+
+def test_a_recording_is_heard_and_kept_as_subtitles(tried: Visitor, recording: Path) -> None:
+    """From a chosen file, with what was heard as files."""
+    page = at(tried, "/try/transcribe", width=360, height=740)
+    page.locator("input[type=file]").set_input_files(recording)
+    page.get_by_role("button", name="Transcribe").click()
+    result = page.locator("#try-result")
+    expect(result).to_contain_text("bytes of audio")
+    expect(result).to_contain_text("0:00.0–1:30.0")
+    with page.expect_download() as got:
+        result.get_by_role("link", name="Download as srt").click()
+    assert "00:00:00,000 --> 00:01:30,000" in Path(got.value.path()).read_text()
+    assert overflow(page) <= 0
+    page.get_by_label("Answer as").select_option("vtt")
+    page.get_by_role("button", name="Transcribe").click()
+    expect(result).to_contain_text("WEBVTT")
+
+
+def test_a_text_is_spoken_and_two_are_compared(tried: Visitor) -> None:
+    """The voices are those of the service."""
+    page = at(tried, "/try/speak")
+    expect(page.locator("select#f-voice")).to_have_value("af_simulated")
+    page.get_by_label("Text", exact=True).fill("Hello there.")
+    page.get_by_role("button", name="Speak").click()
+    link = page.locator("#try-result a")
+    expect(link).to_contain_text("speech.wav")
+    assert str(page.locator("audio").get_attribute("src")).startswith("blob:")
+    expect(page.locator("#try-code")).to_contain_text("af_simulated")
+    page.goto(f"{tried.url}/try/compare")
+    page.get_by_label("First text").fill("the same")
+    page.get_by_label("Second text").fill("the same")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("[data-cosine]")).to_have_text("1.0000")
+    expect(page.locator("[data-about]")).to_contain_text("numbers in each vector")
+
+
+def run_code(page: Page, folder: Path) -> list[str]:
+    """What the curl command and the Python of the page print, run as they stand."""
+    shown = page.locator("#try-code pre").all_text_contents()
+    commands = (["bash", "-c", shown[0]], [sys.executable, "-W", "error", "-c", shown[1]])
+    printed = []
+    for command in commands:
+        got = subprocess.run(
+            command,
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "SPARK_KEY": "any"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        assert got.returncode == 0, got.stderr
+        printed.append(got.stdout)
+    return printed
+
+
+def test_the_code_of_every_page_runs_as_it_stands(
+    tried: Visitor, recording: Path, tmp_path: Path
+) -> None:
+    """With real curl and the real client, whatever is in the form."""
+    page = at(tried, "/try")
+    page.get_by_label("Message", exact=True).fill("it's \"$HOME\" `id` \\ é\n')")
+    expect(page.locator("#try-code")).to_contain_text("$HOME")
+    by_curl, by_python = run_code(page, tmp_path)
+    assert by_curl.rstrip().endswith("data: [DONE]")
+    assert "simulated" in by_python
+
+    page.goto(f"{tried.url}/try/transcribe")
+    page.locator("input[type=file]").set_input_files(recording)
+    expect(page.locator("#try-code")).to_contain_text("strange")
+    for printed in run_code(page, recording.parent):
+        assert "bytes of audio" in printed
+
+    page.goto(f"{tried.url}/try/speak")
+    page.get_by_label("Text", exact=True).fill("That's it.")
+    expect(page.locator("#try-code")).to_contain_text("s it.")
+    expect(page.locator("#try-code")).to_contain_text("af_simulated")
+    run_code(page, tmp_path)
+    assert (tmp_path / "speech.mp3").read_bytes()[:4] == b"RIFF"
+
+    page.goto(f"{tried.url}/try/compare")
+    page.get_by_label("First text").fill("a")
+    page.get_by_label("Second text").fill("a")
+    expect(page.locator("#try-code pre").last).to_contain_text("input=['a', 'a']")
+    by_curl, by_python = run_code(page, tmp_path)
+    assert len(json.loads(by_curl)["data"]) == 2
+    assert float(by_python) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_barrier_in_either_theme_nor_on_a_phone(tried: Visitor, path: str) -> None:
+    """With an answer on the page where that is quick."""
+    page = at(tried, path, width=360, height=740)
+    if path == "/try":
+        answering(page, frames({"reasoning_content": "hm"}, {"content": "a\n```\nx\n```\nb"}))
+        say(page, "hello")
+        expect(page.locator(f"{ANSWER} .cost")).to_be_visible()
+        page.get_by_text("System prompt, temperature").click()
+    assert overflow(page) <= 0
+    assert violations_in_both_themes(page) == []
+
+
+def test_without_javascript_and_with_keys_required_the_pages_work(
+    tried: Visitor, house: House
+) -> None:
+    """The dashboard asks as itself, and programs are refused all the same."""
+    before = house.config.read_text()
+    body = yaml.safe_load(before)
+    body["gateway"] = {**body.get("gateway", {}), "require_key": True}
+    house.config.write_text(yaml.safe_dump(body, sort_keys=False))
+    try:
+        until(lambda: house.http.get("/v1/models").status_code == 401, "keys to be required")
+        page = at(tried, "/try", java_script_enabled=False)
+        page.get_by_label("Message", exact=True).fill("hello <b>you</b>")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator(ANSWER)).to_contain_text("simulated")
+        expect(page.locator("div.turn.user")).to_contain_text("hello <b>you</b>")
+        page = at(tried, "/try")
+        say(page, "hello")
+        expect(page.locator(f"{ANSWER} .cost")).to_contain_text("tokens/s")
+        got = house.http.post("/ui/try/v1/chat/completions", json={"model": ONE})
+        assert got.status_code == 403
+        used = house.get("/usage", by="key")["rows"]
+        assert any(row["key"] == "dashboard" and row["completion_tokens"] for row in used)
+    finally:
+        house.config.write_text(before)
+        until(lambda: house.http.get("/v1/models").status_code == 200, "keys to be let go")
