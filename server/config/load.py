@@ -36,6 +36,10 @@ class ConfigError(InvalidValue):
         self.problems = problems
         self.found = found
 
+    def to_dict(self, request_id: str | None = None) -> dict[str, Any]:
+        listed = [{"param": _dotted(where), "message": what} for where, what in self.found]
+        return super().to_dict(request_id) | {"errors": listed}
+
 
 def load(data: Path, environ: Mapping[str, str]) -> Settings:
     """The settings of the data directory `data`. Raises `ConfigError` with every mistake."""

@@ -9,7 +9,7 @@ overwrites nobody's work.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from server.config import edit, source
 from server.config.environ import overlay
 from server.config.load import ConfigError, read, settle
 from server.config.marks import Origin, index_of, mark_of, origin_of
-from server.config.model import Host, Service, Settings
+from server.config.model import Host, Link, Service, Settings
 from server.config.paths import DataDir
 from server.config.schema import keys_at
 
@@ -134,6 +134,30 @@ class SettingsStore:
             return edit.change_section(text, section, changes), {**data, section: group}
 
         return await self._save(change) if changes else self._current
+
+    async def save_links(self, links: Sequence[Link], mark: str | None = None) -> Settings:
+        """All of them: those of other names go, new ones stand at the end. Raises `Stale`."""
+        self._refuse_overridden("links")
+
+        def change(text: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+            _refuse_stale(data, "links", None, mark)
+            items = list(data.get("links") or [])
+            wanted = {link.name: _plain(link) for link in links}
+            for index in reversed(range(len(items))):
+                if items[index].get("name") not in wanted:
+                    text = edit.remove_item(text, "links", index)
+                    del items[index]
+            for name, link in wanted.items():
+                found = index_of(items, name)
+                if found is None:
+                    text = edit.append_item(text, "links", link)
+                    items.append(link)
+                elif items[found] != link:
+                    text = edit.change_item(text, "links", found, {"url": link["url"]})
+                    items[found] = link
+            return text, {**data, "links": items or None}
+
+        return await self._save(change)
 
     # -- lists of groups
 

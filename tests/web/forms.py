@@ -29,8 +29,8 @@ class _Reader(HTMLParser):
         elif tag == "select" and name:
             self._select = name
         elif tag == "option" and self._select:
-            if self._select not in self.given or "selected" in has:
-                self.given[self._select] = value
+            chosen = "selected" in has or self._select not in self.given
+            self.given[self._select] = value if chosen else self.given[self._select]
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":

@@ -52,7 +52,7 @@ services:
   - {name: kokoro, kind: tts, host: spark-2, port: 8880}
 """
 OFFERED = {
-    f"192.0.2.{number}": f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{number}9uZW9uZW9uZW9uZW9uZW9uZW9u"
+    f"192.0.2.{number}": f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{number}{'9uZW' * 10}9"
     for number in (11, 12, 13)
 }
 """The host keys that machines show, by address; the others do not answer."""

@@ -6,12 +6,13 @@ directory): a Spark that is down does not make the control plane unready.
 
 import asyncio
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from server import __version__
 from server.base.errors import SparkError
 from server.base.health import Health, Verdict
+from server.web.lock import STRANGER
 from server.web.parts import Check
 from server.web.reply import PartsOf, reply
 
@@ -25,9 +26,11 @@ async def alive(parts: PartsOf) -> Response:
     return reply({"status": "ok", "version": __version__, "uptime_seconds": uptime})
 
 
-async def ready(parts: PartsOf) -> Response:
-    """503 unless everything required is known to be there."""
-    verdicts = await asyncio.gather(*(_probe(check) for check in parts.checks))
+async def ready(request: Request, parts: PartsOf) -> Response:
+    """503 unless everything required is known to be there. Reasons name hosts: where there is a
+    lock, strangers are not told them."""
+    stranger = request.scope.get(STRANGER, False)
+    verdicts = await asyncio.gather(*(probed(check) for check in parts.checks))
     known = list(zip(parts.checks, verdicts, strict=True))
     good = all(verdict.health is Health.UP for check, verdict in known if check.required)
     return reply(
@@ -37,7 +40,7 @@ async def ready(parts: PartsOf) -> Response:
                 {
                     "name": check.name,
                     "health": verdict.health.value,
-                    "reason": verdict.reason,
+                    "reason": "" if stranger else verdict.reason,
                     "required": check.required,
                 }
                 for check, verdict in known
@@ -47,7 +50,7 @@ async def ready(parts: PartsOf) -> Response:
     )
 
 
-async def _probe(check: Check) -> Verdict:
+async def probed(check: Check) -> Verdict:
     try:
         async with asyncio.timeout(_PATIENCE):
             return await check.probe()

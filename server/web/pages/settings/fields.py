@@ -114,7 +114,7 @@ def field_of(section: str, key: str, origin: Origin = _NONE, offers: tuple[str, 
         setting=f"{section}.{key}",
         label=label,
         control=control,
-        help=_marked(info.description or ""),
+        help=marked(info.description or ""),
         default=default_words(info, key),
         unit=unit,
         least="" if least is None else f"{least:.16g}",
@@ -217,16 +217,16 @@ def _value(info: FieldInfo, text: str) -> Any:
 
 
 def _lines(info: FieldInfo, text: str) -> list[Any]:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if kind(info) == "list of groups":
-        return [_link(line) for line in lines]
+        return list(links_of(text))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return [part.strip() for line in lines for part in line.split(",") if part.strip()]
 
 
-def _link(line: str) -> dict[str, str]:
-    """`Open WebUI http://spark-2:3000`: the name, then the address."""
-    name, _, url = line.rpartition(" ")
-    return {"name": name.strip(), "url": url}
+def links_of(text: str) -> list[dict[str, str]]:
+    """A line each, like `Open WebUI http://spark-2:3000`: the name, then the address."""
+    parts = [line.strip().rpartition(" ") for line in text.splitlines() if line.strip()]
+    return [{"name": name.strip(), "url": url} for name, _, url in parts]
 
 
 def _number(text: str, *, whole: bool) -> Any:
@@ -279,7 +279,7 @@ def _label(key: str) -> tuple[str, str]:
     return words[:1].upper() + words[1:], unit
 
 
-def _marked(text: str) -> tuple[tuple[str, bool], ...]:
+def marked(text: str) -> tuple[tuple[str, bool], ...]:
     """`code` in descriptions, as (text, whether it is code)."""
     parts = text.split("`")
     return tuple((part, index % 2 == 1) for index, part in enumerate(parts) if part)

@@ -3,7 +3,14 @@
 from fastapi import APIRouter, Response
 
 from server.web.pages.draw import HEADERS
-from server.web.pages.settings import host_routes, key_routes, section_routes, service_routes
+from server.web.pages.settings import (
+    about_routes,
+    access_routes,
+    host_routes,
+    key_routes,
+    section_routes,
+    service_routes,
+)
 from server.web.pages.site import Site
 
 
@@ -14,5 +21,12 @@ async def _first() -> Response:
 def add(router: APIRouter, site: Site) -> None:
     """To be added before `/ui/{part}`, which takes what is left."""
     router.add_api_route("/settings", _first, methods=["GET"], response_class=Response)
-    for module in (host_routes, service_routes, key_routes, section_routes):
+    for module in (
+        host_routes,
+        service_routes,
+        access_routes,
+        key_routes,
+        about_routes,
+        section_routes,
+    ):
         module.add(router, site)

@@ -102,7 +102,9 @@ def refused(before: SectionForm, given: Mapping[str, str], error: SparkError) ->
     names = list(typed)
     if isinstance(error, ConfigError):
         listed = dict(reversed([(_key(where), what) for where, what in error.found]))
-        at_fields = tuple((name, what) for name, what in listed.items() if name in names)
+        at_fields = tuple(
+            (name, what[:1].upper() + what[1:]) for name, what in listed.items() if name in names
+        )
         elsewhere = () if at_fields else error.problems
         form = FormView(
             tuple(typed.items()),

@@ -46,6 +46,7 @@ TABS: Sequence[Tab] = (
     Tab("engine", "Engine"),
     Tab("gateway", "Gateway"),
     Tab("audio", "Audio"),
+    Tab("access", "Access"),
     Tab("keys", "API keys"),
     Tab("links", "Links"),
     Tab("fleet", "Watching"),

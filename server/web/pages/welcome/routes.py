@@ -156,8 +156,10 @@ def facts_of(parts: Parts, site: Site) -> Facts:
 
 
 def host_form() -> HostForm:
+    """The first fields alone: what is about several hosts can wait."""
     form = host_routes.new_form()
-    return replace(form, fields=replace(form.fields, action="/ui/welcome/host"))
+    first = replace(form.fields, action="/ui/welcome/host", groups=form.fields.groups[:1])
+    return replace(form, fields=first)
 
 
 def engine_form(parts: Parts) -> SectionForm:

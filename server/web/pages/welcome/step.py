@@ -62,10 +62,9 @@ def next_step(facts: Facts) -> Step:
 
 
 def way(facts: Facts, wanted: Step | None = None) -> tuple[tuple[Step, State], ...]:
-    """Every step with how it stands. `wanted` is one that somebody asks to see: it is open as
-    well, when there is a host for it to be about."""
-    now = next_step(facts)
-    opened = {now, wanted if facts.host else now}
+    """Every step with how it stands. `wanted` is one that somebody asks to see: it is open in place
+    of the next one, when there is a host for it to be about."""
+    opened = {wanted if wanted and facts.host else next_step(facts)}
     if not facts.host:
         opened.add(Step.KEY)
     done = _done(facts)
