@@ -32,6 +32,7 @@ from server.gateway.model import (
     UpstreamRequest,
     UpstreamResponse,
 )
+from server.gateway.patience import patience
 from server.gateway.relay import Answer, Witnesses, refused
 from server.gateway.usage.tap import Tap
 from server.gateway.usage.upload import Listener, listened, listener, with_sound
@@ -209,13 +210,13 @@ class Call(Way):
                 waited = self._crew.monotonic() - began
                 self._answer.extra.append(queue_seconds(waited))
                 self._notes["waited"] = round(waited, 3)
-                await self._silent(told, grant)
+                await self._silent(told, grant, waited)
         return grant
 
-    async def _silent(self, told: Told, grant: Grant | None) -> None:
+    async def _silent(self, told: Told, grant: Grant | None, waited: float) -> None:
         """The caller may leave just as its turn has come: what was granted goes back then."""
         try:
-            await told.stop()
+            await (told.stop() if grant is None else told.over(waited))
         except BaseException:
             if grant is not None:
                 grant.report("left")
@@ -287,15 +288,16 @@ class Call(Way):
         headers = request_headers(scope["headers"], self._passage.request_id)
         if self._operation.prefix:
             headers += foreign_credentials(scope["headers"], PREFIX.encode())
+        wait = patience(self._operation, self._settings, stream=taken.stream)
         if isinstance(body, bytes):
             whole = taken.document(body, grant.route.params, grant.rewrite)
-            return UpstreamRequest(scope["method"], url, headers, whole, name)
+            return UpstreamRequest(scope["method"], url, headers, whole, name, patience=wait)
         chunks = await self._source(body)
         self._sound = listener(self._operation, upstream.kind, scope["headers"])
         if self._sound is not None:
             chunks = listened(chunks, self._sound)
         chunks, length = taken.form(chunks, taken.length, grant.rewrite)
-        return UpstreamRequest(scope["method"], url, headers, chunks, name, length)
+        return UpstreamRequest(scope["method"], url, headers, chunks, name, length, wait)
 
     async def _refusal(self, response: UpstreamResponse, name: str) -> SparkError:
         error, body = await refused(response, name, self._operation.path)

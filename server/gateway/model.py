@@ -173,7 +173,8 @@ class UpstreamRequest:
     """What is sent to an upstream. `name` is how it is called in an error's `source`.
 
     A body that is not `bytes` is sent as it comes and cannot be sent twice; `length` is its
-    length when it is known (else it goes chunked).
+    length when it is known (else it goes chunked). `patience`: seconds from its end to the head of
+    the answer; None: as long as an upstream may be silent at all.
     """
 
     method: str
@@ -182,6 +183,7 @@ class UpstreamRequest:
     body: bytes | AsyncIterable[bytes]
     name: str
     length: int | None = None
+    patience: float | None = None
 
 
 class UpstreamResponse(Protocol):
@@ -288,7 +290,8 @@ class Gatekeeper(Protocol):
 
     `identify`: `InvalidApiKey` for a key that is unknown, expired or missing where one is required.
     `recognised`: the same by the key itself (None: none was sent), but None, and nothing is counted
-    or logged, where `identify` would refuse.
+    or logged, where `identify` would refuse. While `edition` is the same (and not 0) it says the
+    same of that caller's key.
     `enter`: `Forbidden` (scope). `allow`: the same, `ModelNotFound` (a model this key may not use),
     `RateLimited`.
     `sees`: whether something of these names may be listed to a caller. `headers_for`: what an
@@ -299,6 +302,8 @@ class Gatekeeper(Protocol):
     def identify(self, headers: list[Header], address: str) -> Caller: ...
 
     def recognised(self, key: str | None, address: str) -> Caller | None: ...
+
+    def edition(self, caller: Caller) -> int: ...
 
     def enter(self, caller: Caller) -> None: ...
 

@@ -1,7 +1,8 @@
 """What a waiting caller is told: where it stands, as SSE comments that no client shows.
 
-Owns when the first comment goes out and what it says. Refuses to make up text of an answer. Once
-it has spoken the status is 200 and the upstream's own headers can no longer be sent.
+Owns when the first comment goes out and what they say; the last one has the time waited, as the
+header would. Refuses to make up text of an answer. Once it has spoken the status is 200 and the
+upstream's own headers can no longer be sent.
 """
 
 import asyncio
@@ -16,6 +17,11 @@ def comment(waiting: Waiting) -> bytes:
     eta = waiting.eta_seconds
     known = "" if eta is None else f" eta={max(0, math.ceil(eta))}"
     return f": queued position={waiting.position}{known}\n\n".encode()
+
+
+def waited_comment(seconds: float) -> bytes:
+    """`: spark-queue-seconds=12.345`, in the place of `X-Spark-Queue-Seconds`."""
+    return f": spark-queue-seconds={seconds:.3f}\n\n".encode()
 
 
 class Told:
@@ -46,6 +52,12 @@ class Told:
         while self.last is not None:
             await self._answer.remark(comment(self.last))
             await asyncio.sleep(seconds)
+
+    async def over(self, waited: float) -> None:
+        """Its turn has come after so many seconds."""
+        await self.stop()
+        if self._answer.started:
+            await self._answer.remark(waited_comment(waited))
 
     async def stop(self) -> None:
         if self._timer is not None:

@@ -62,7 +62,11 @@ class TestTold:
                 rest = await got.read()
             assert (await first)[0] == 200
             comments, _, answer = rest.partition(b"data: ")
-            assert set(comments.split(b"\n\n")) <= {b"", b": queued position=1"}
+            *others, last, end = comments.split(b"\n\n")
+            assert set(others) <= {b": queued position=1"}
+            told, _, waited = last.partition(b"=")
+            assert (told, end) == (b": spark-queue-seconds", b"")
+            assert float(waited) > 0
             assert b"data: " + answer == FRAME + b"data: [DONE]\n\n"
 
     async def test_a_wait_that_ends_before_the_first_comment_is_told_in_a_header(self) -> None:

@@ -34,6 +34,16 @@ def too_slow(name: str) -> UpstreamTimeout:
     return UpstreamTimeout(f"The engine of {name} sent nothing for too long.", source=name)
 
 
+def no_answer(name: str, seconds: float) -> UpstreamTimeout:
+    """It took the request, and nothing came."""
+    return UpstreamTimeout(
+        f"The engine of {name} began no answer within {seconds:g} s.",
+        advice="It may hang. How long it may take is said by gateway.head_seconds and, for streams "
+        "and quick answers, gateway.stream_head_seconds.",
+        source=name,
+    )
+
+
 def unsendable(what: str) -> InvalidRequest:
     """A header or a path that would be read as more than it is."""
     return InvalidRequest(f"The {what} has characters that HTTP does not allow there.")

@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -98,6 +100,46 @@ async def test_an_upstream_that_falls_silent_is_given_up(kind: str, said: bytes)
             await fetch(client, ask(upstream.url))
         await asyncio.wait_for(upstream.ended.wait(), 10)
     await client.close()
+
+
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200"], ids=repr)
+async def test_an_answer_that_does_not_begin_in_time_is_given_up(kind: str, said: bytes) -> None:
+    """504 that names the settings, well before the silence that is borne within an answer."""
+    client = MAKERS[kind](idle_seconds=2.0)
+    async with far(said) as upstream:
+        with pytest.raises(UpstreamTimeout) as caught:
+            await fetch(client, replace(ask(upstream.url), patience=0.05))
+        assert caught.value.message == "The engine of tiny began no answer within 0.05 s."
+        assert "gateway.head_seconds" in (caught.value.advice or "")
+        await asyncio.wait_for(upstream.ended.wait(), 10)
+    await client.close()
+
+
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+async def test_an_answer_that_has_begun_may_take_its_time(kind: str) -> None:
+    """So may a caller whose upload is slow: it is not the upstream's turn yet."""
+    loop, patience = asyncio.get_running_loop(), 0.5
+    client, sent, said = MAKERS[kind](idle_seconds=2.0), asyncio.Event(), asyncio.Event()
+    loop.call_later(1.5 * patience, sent.set)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"a"
+        await sent.wait()
+        yield b"b"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: int) -> None:
+        await read_request(reader)
+        writer.write(LENGTH + b"hello")
+        loop.call_later(2.5 * patience, said.set)
+        await said.wait()
+        writer.write(b"hello")
+        await until_gone(reader)
+
+    async with raw_server(talk) as url:
+        asked = replace(ask(url, body=slow(), length=2), patience=patience)
+        assert (await fetch(client, asked)).body == b"hellohello"
+        await client.close()
 
 
 class TestKeptAlive:
