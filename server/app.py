@@ -69,6 +69,7 @@ from server.swap.live import LiveGround
 from server.swap.look import Look
 from server.swap.rehearsals import Rehearsals
 from server.swap.service import SwapService
+from server.upkeep.backup.service import BackupService
 from server.web.app import create_api, create_edge
 from server.web.container_logs import ContainerLogs
 from server.web.discovery import DiscoveryCache
@@ -117,6 +118,7 @@ class App:
     gate: Gate
     usage: Usage
     load: Load
+    backups: BackupService
     upstream: UpstreamClient
     http: httpx.AsyncClient
     bus: EventBus
@@ -137,6 +139,7 @@ class App:
         await self.probing.start()
         await self.discovery.start()
         await self.load.start()
+        await self.backups.start()
         self.tasks.add(asyncio.create_task(self._watch_files(), name="settings and catalog files"))
         self.tasks.add(asyncio.create_task(self._prepare(), name="compile templates"))
 
@@ -151,6 +154,7 @@ class App:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.backups.close()
         await self.load.close()
         await self.probing.close()
         await self.demand.close()
@@ -301,6 +305,14 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     )
     known = partial(_known, catalog, store)
     usage = Usage(UsageLedger(database), clock, known=known)
+    backups = BackupService(
+        data=data,
+        database=database,
+        settings=lambda: store.current.backup,
+        environ=environ,
+        bus=bus,
+        clock=clock,
+    )
     registry = CollectorRegistry()
     registry.register(FleetCollector(fleet, swaps, clock))
     discovery = DiscoveryCache(
@@ -372,6 +384,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         logs=logs,
         keys=keys,
         usage=usage,
+        backups=backups,
         bus=bus,
         clock=clock,
         doctor=examine,
@@ -424,6 +437,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         gate=gate,
         usage=usage,
         load=load,
+        backups=backups,
         upstream=upstream,
         http=http,
         bus=bus,

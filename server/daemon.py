@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from server.config.load import ConfigError
 from server.config.paths import DataDir
 from server.gateway.client.tunnel import MESSAGE_BYTES
 from server.store.sweep import sweep
+from server.upkeep.backup.restore import carry_out
 from server.web.attended import PING_SECONDS, PONG_SECONDS
 from server.web.edge import EdgeSocket, edge, is_news
 from server.web.gone import end_those_gone
@@ -80,9 +82,12 @@ def run(path: Path, host: str, port: int) -> int:
         data.prepare()
         allow_connections()
         with data.claim():
+            restored = carry_out(data, datetime.now(UTC))
             app = build(data, os.environ)
             log = app.settings.current.log
             configure(log.level, log.format)
+            if restored is not None:
+                get_logger("app").info("app.restored", backup=restored.id, set_aside=restored.aside)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_serve(app, host, port))
     except SparkError as error:

@@ -64,6 +64,12 @@ class Client:
     def put(self, url: str, body: Mapping[str, Any]) -> Any:
         return self._request("PUT", url, json=body)
 
+    def send(
+        self, url: str, body: Iterator[bytes], *, headers: Mapping[str, str], params: Any
+    ) -> Any:
+        """A body of bytes, as it comes."""
+        return self._request("POST", url, content=body, headers=dict(headers), params=params)
+
     def delete(self, url: str) -> Any:
         return self._request("DELETE", url)
 

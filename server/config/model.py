@@ -518,6 +518,23 @@ class Fleet(Section):
     )
 
 
+class Backups(Section):
+    """Scheduled backups of Spark Control itself, in the folder `backups` of the data directory."""
+
+    every_hours: float = Field(
+        default=24, ge=0, le=24 * 366, description="Time between two of them; 0: none are made."
+    )
+    keep_daily: int = Field(
+        default=7,
+        ge=1,
+        le=366,
+        description="Of how many days, of those that have one, the newest is kept.",
+    )
+    keep_weekly: int = Field(
+        default=4, ge=0, le=520, description="Of how many weeks the newest is kept as well."
+    )
+
+
 class Log(Section):
     """What is logged."""
 
@@ -548,6 +565,7 @@ class Settings(Section):
     auth: Auth = Auth()
     web: Web = Web()
     fleet: Fleet = Fleet()
+    backup: Backups = Backups()
     log: Log = Log()
 
     @model_validator(mode="after")

@@ -41,6 +41,12 @@ class DataDir:
         self.known_hosts = self.ssh / "known_hosts"
         self.tmp = self.path / "tmp"
         self.cache = self.path / "cache"
+        self.backups = self.path / "backups"
+        self.patches = self.path / "patches"
+        self.restore = self.path / "restore"
+        self.set_aside = self.path / "set-aside"
+        self.passphrase = self.path / "backup.passphrase"
+        self.password = self.path / "password"
         overrides = environ.get(MODELS_OVERRIDES)
         self.overrides = Path(overrides) if overrides else self.path / "models.override.yaml"
         self._database_url = environ.get(DATABASE_URL)

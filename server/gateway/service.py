@@ -35,7 +35,7 @@ from server.gateway.model import (
 from server.gateway.operations import OPERATIONS, methods_of
 from server.gateway.operations import find as operation_of
 from server.gateway.relay import MakeTap, no_tap
-from server.gateway.sockets import SocketCall, Tunnel
+from server.gateway.sockets.call import SocketCall, Tunnel
 from server.gateway.way import Crew
 from server.gateway.wire import CALLER, JSON, NOTES, REQUEST_ID, error_answer, header
 
@@ -176,6 +176,7 @@ class Gateway:
         await SocketCall(self.crew, self._tunnel, operation, passage, (scope, receive, send)).run()
 
     async def _models(self, path: str, caller: Caller, scope: Scope, send: Send) -> None:
+        self.crew.gatekeeper.enter(caller)
         sees = self.crew.gatekeeper.sees
         entries = [entry for entry in self._entries() if sees(caller, _names(entry))]
         anthropic = _speaks_anthropic(None, scope)

@@ -20,6 +20,7 @@ from server.gateway.dispatch import Dispatcher
 from server.web import errors
 from server.web.api import (
     activity,
+    backups,
     events,
     health,
     hosts,
@@ -56,7 +57,7 @@ def create_api(
     )
     app.state.parts = parts
     errors.install(app)
-    for module in (hosts, models, swaps, services, activity, sweeps, keys, usage, events):
+    for module in (hosts, models, swaps, services, activity, sweeps, keys, usage, backups, events):
         app.include_router(module.routes())
     app.add_api_route(API, _index, methods=["GET"], include_in_schema=False)
     app.add_api_route(f"{API}/openapi.json", _schema, methods=["GET"], include_in_schema=False)
@@ -75,7 +76,7 @@ async def _schema(request: Request) -> Response:
 async def _index() -> Response:
     nouns = (
         *("hosts", "models", "knobs", "discovery", "swaps", "services"),
-        *("activity", "sweeps", "keys", "usage", "events"),
+        *("activity", "sweeps", "keys", "usage", "backups", "events"),
     )
     links = {noun: f"{API}/{noun}" for noun in nouns}
     return reply({"version": __version__, "links": links | {"openapi": f"{API}/openapi.json"}})

@@ -2,7 +2,8 @@
 
 Pure ASGI. Owns that `/api/…` is `/api/v1/…`, that a trailing slash does not matter, that HEAD
 answers like GET without a body, and that nobody sends more than the API can want. Refuses bodies
-that are not JSON under `/api`: a form of a foreign page can never be one.
+that are not JSON under `/api`: a form of a foreign page can never be one. A backup that is handed
+in is passed on as it comes, by the few routes that take one; what they keep of it they bound.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,10 +11,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.base.errors import ClientClosed, SparkError
 from server.gateway.intake.body import read_body
 from server.gateway.intake.head import check_type
-from server.gateway.wire import NOTES, REQUEST_ID, error_answer
+from server.gateway.wire import NOTES, REQUEST_ID, error_answer, header
 from server.web.reply import API
 
 MAX_BODY = 1 << 20
+RESTORE = f"{API}/backups/restore"
+RESTORE_FORM = "/ui/settings/backup/upload"
+ARCHIVES = frozenset({"application/gzip", "application/x-gzip", "application/octet-stream"})
+"""What an archive is sent as: no page of another site can send these without being asked first."""
+_UPLOADS = {RESTORE: ARCHIVES, RESTORE_FORM: frozenset({"multipart/form-data"})}
 
 
 def canonical(path: str) -> str:
@@ -27,6 +33,14 @@ def canonical(path: str) -> str:
 
 def _versioned(path: str) -> bool:
     return path == API or path.startswith(API + "/")
+
+
+def _is_upload(scope: Scope) -> bool:
+    wanted = _UPLOADS.get(scope["path"])
+    if wanted is None or scope["method"] != "POST":
+        return False
+    value = header(scope["headers"], b"content-type") or b""
+    return value.split(b";", 1)[0].strip().lower().decode("latin-1") in wanted
 
 
 class Entry:
@@ -44,7 +58,7 @@ class Entry:
         try:
             if scope["method"] == "HEAD":
                 await self._head(scope, receive, send)
-            elif scope["method"] in {"GET", "OPTIONS"}:
+            elif scope["method"] in {"GET", "OPTIONS"} or _is_upload(scope):
                 await self._app(scope, receive, send)
             else:
                 await self._with_body(scope, receive, send)

@@ -4,9 +4,10 @@ Owns no behaviour. A route that needs something new gets a field here, never an 
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
@@ -36,6 +37,7 @@ from server.ssh.offer import offered
 from server.swap.log import SwapLog
 from server.swap.model import OnConflict, Past, Serving, SwapRecord
 from server.swap.rehearsals import Rehearsal
+from server.upkeep.backup.model import Backup, Report, Staged
 
 
 class SettingsStore(Protocol):
@@ -173,6 +175,38 @@ class Rehearsals(Protocol):
     def now(self, model: str) -> Rehearsal | None: ...
 
 
+class Backups(Protocol):
+    """Raises `NotFound` for an id, `InvalidValue` for a passphrase that is too short or wrong and
+    for an archive that cannot be used, `InsufficientStorage` and `Unavailable`. Without a
+    passphrase the SSH key is neither saved nor restored. `stage`: the next start restores it."""
+
+    def list(self) -> Sequence[Backup]: ...
+
+    async def look(self) -> Sequence[Backup]: ...
+
+    def get(self, backup_id: str) -> Backup: ...
+
+    def file(self, backup_id: str) -> Path: ...
+
+    def staged(self) -> Staged | None: ...
+
+    def schedule(self) -> Mapping[str, Any]: ...
+
+    async def create(self, passphrase: str | None = None) -> Backup: ...
+
+    async def receive(self, chunks: AsyncIterator[bytes]) -> Backup: ...
+
+    async def delete(self, backup_id: str) -> None: ...
+
+    async def check(self, backup_id: str, passphrase: str | None = None) -> Report: ...
+
+    async def stage(
+        self, backup_id: str, passphrase: str | None = None
+    ) -> tuple[Report, Staged]: ...
+
+    async def unstage(self) -> None: ...
+
+
 class HostKeys(Protocol):
     """`pin` trusts a key that a person has compared; `pinned` is its fingerprint."""
 
@@ -274,6 +308,14 @@ class Parts:
     acts: Acts | None = None
     rehearsals: Rehearsals | None = None
     admission: Callable[[], Snapshot] = lambda: Snapshot((), (), {})
+    backups: Backups | None = None
+
+    @property
+    def keeping(self) -> Backups:
+        """Raises `Unavailable` where no backups are kept."""
+        if self.backups is None:
+            raise Unavailable("No backups are kept here.")
+        return self.backups
 
     @property
     def rehearsing(self) -> Rehearsals:

@@ -19,12 +19,14 @@ from server.gateway.metrics import GatewayMetrics
 from server.gateway.operations import OPERATIONS
 from server.web.api import (
     activity,
+    backups,
     events,
     health,
     hosts,
     keys,
     models,
     services,
+    settings,
     swaps,
     sweeps,
     usage,
@@ -49,7 +51,7 @@ def routes() -> Iterator[tuple[str, str]]:
     """`METHOD /path` and what its function says it does."""
     for module in (
         *(hosts, models, swaps, services, activity, sweeps),
-        *(keys, usage, events, health),
+        *(keys, usage, backups, settings, events, health),
     ):
         for route in module.routes().routes:
             assert isinstance(route, APIRoute)
