@@ -113,6 +113,8 @@ def _home(model: Model, spots: Sequence[Spot], files: Stored | None) -> Home:
         return fit(config, weights, model.knobs, len(spots), total, free)
 
     def home(answer: Answer, summary: str, sheet: Fit) -> Home:
+        if answer == "unknown" and files is None:
+            summary = "It is on no host yet, so its size is not known."
         return Home(tuple(spot.host for spot in spots), answer, summary, sheet, available, total)
 
     where = " and ".join(spot.host for spot in spots)
@@ -126,7 +128,9 @@ def _home(model: Model, spots: Sequence[Spot], files: Stored | None) -> Home:
     empty = against(total)
     if empty.verdict == "cannot":
         return home("cannot", _reason(empty), empty)
-    if now.verdict == "unknown" or not _fits(empty):
+    if not _fits(empty):
+        return home("unknown", _reason(empty), empty)
+    if now.verdict == "unknown":
         return home("unknown", _reason(now), now)
     return home(
         "would",

@@ -59,18 +59,23 @@ def spot(status: HostStatus, layout: Sequence[Serving], pinned: frozenset[str]) 
     if sample is None:
         return Spot(status.name, None, None)
     seen = status.verdict.health is Health.UP
-    mine = [one for one in layout if status.name in _hosts(one) and one.model not in pinned]
+    here = [one for one in layout if status.name in _hosts(one)]
     return Spot(
         status.name,
         sample.memory.total,
         sample.memory.available if seen else None,
-        tuple((one.model, held(one, sample)) for one in mine),
+        tuple(
+            (one.model, held(one, sample, alone=len(here) == 1))
+            for one in here
+            if one.model not in pinned
+        ),
     )
 
 
-def held(serving: Serving, sample: Sample) -> int | None:
-    """What the GPU processes of an engine hold there. A bare engine has no container to tell them
-    by, and a container that only just started is not in the list yet."""
+def held(serving: Serving, sample: Sample, *, alone: bool) -> int | None:
+    """What the GPU processes of an engine hold there, told by its container. Where it stands
+    `alone` on the host, processes of no container are its own as well (a bare engine has none, and
+    some hosts do not tell), as the preflight takes them."""
     deployment = serving.deployment
     name = deployment.spec.container
     idents = {one.id for one in sample.containers or () if one.name == name}
@@ -79,7 +84,7 @@ def held(serving: Serving, sample: Sample) -> int | None:
         process.used_bytes
         for gpu in sample.gpus
         for process in gpu.processes
-        if process.container and any(_same(process.container, ident) for ident in idents)
+        if (any(_same(process.container, one) for one in idents) if process.container else alone)
     ]
     known = [amount for amount in mine if amount is not None]
     return sum(known) if known and len(known) == len(mine) else None

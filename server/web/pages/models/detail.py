@@ -57,6 +57,15 @@ class ModelDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelGone:
+    """The page of a model was open while somebody removed it."""
+
+    template: ClassVar[str] = "model/gone.html"
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class FindingView:
     severity: str
     message: str

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from server.base.clock import parse_iso
 from server.base.units import size
 from server.catalog.recipe import Note
+from server.launch.model import PlannedCommand
 from server.web.checking import Check
 from server.web.pages.form import FormView
 from server.web.pages.frame import Page
@@ -33,9 +34,39 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Command:
+    """`text` may be pasted into a shell on the host: a line for each flag."""
+
     name: str
     host: str
     text: str
+
+
+def commands_of(planned: Sequence[PlannedCommand]) -> tuple[Command, ...]:
+    return tuple(Command(one.name, one.host, folded(one.shown)) for one in planned)
+
+
+def folded(command: str) -> str:
+    """A line for each flag of `vllm serve`, continued as a shell does. What is quoted stays as it
+    is, and so does what stands before: the launcher's own words."""
+    lines, start, quote, serves = [], 0, "", False
+    for at, letter in enumerate(command):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter == " " and (
+            command.startswith("--", at + 1) if serves else command.startswith(" vllm", at)
+        ):
+            serves = serves or _serves(command[at:])
+            if serves:
+                lines.append(command[start:at])
+                start = at + 1
+    return " \\\n  ".join([*lines, command[start:]])
+
+
+def _serves(rest: str) -> bool:
+    """`vllm serve …`, or `vllm IMAGE serve …` as docker has it after its --entrypoint."""
+    return "serve" in rest.split(maxsplit=3)[:3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +179,7 @@ def check_view(check: Check, typed: Sequence[tuple[str, str]] = ()) -> CheckView
     return CheckView(
         asked=True,
         faults=tuple(faults),
-        commands=tuple(Command(one.name, one.host, one.shown) for one in check.commands),
+        commands=commands_of(check.commands),
         refused=check.refused,
         fit=None if check.fit is None or faults else fit_view(check.fit),
     )

@@ -17,7 +17,7 @@ from server.web.fitting import Fitting
 from server.web.pages.model import refusal_words
 from server.web.pages.models.detail import ModelDetail, Running, settings_of
 from server.web.pages.models.drift import Change, drift
-from server.web.pages.models.editing import Command, FoundList, found_list
+from server.web.pages.models.editing import FoundList, commands_of, found_list
 from server.web.pages.models.entries import ModelItem, ModelTable, Wanted, chosen, item
 from server.web.pages.models.typed import PAGES
 from server.web.pages.models.uses import DAYS, Use, uses
@@ -70,7 +70,7 @@ async def draw_detail(parts: Parts, site: Site, model: Model) -> ModelDetail:
     return ModelDetail(
         item=one,
         running=_running(parts, model),
-        commands=tuple(Command(each.name, each.host, each.shown) for each in commands),
+        commands=commands_of(commands),
         settings=settings_of(model),
         uses=await used(parts, model),
         swaps=history(past, now).swaps,

@@ -38,9 +38,6 @@ class KnobField:
     placeholder: str
     choices: tuple[tuple[str, str], ...] = ()
     suggestions: tuple[str, ...] = ()
-    minimum: str = ""
-    maximum: str = ""
-    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,6 @@ def field(knob: Mapping[str, Any]) -> KnobField:
     elif kind == "choice":
         choices = (("", f"default ({default})" if default else "default"),)
         choices += tuple((word, word) for word in knob["choices"])
-    number = kind == "number"
     return KnobField(
         name=KNOB + knob["name"],
         label=knob["name"],
@@ -87,9 +83,6 @@ def field(knob: Mapping[str, Any]) -> KnobField:
         placeholder=default or ("{ }" if kind == "json" else "default"),
         choices=choices,
         suggestions=tuple(knob["suggestions"]),
-        minimum=f"{knob['minimum']:g}" if number and knob["minimum"] is not None else "",
-        maximum=_exact(knob["maximum"]) if number and knob["maximum"] is not None else "",
-        step="any" if knob["type"] == "float" else "1",
     )
 
 
@@ -99,7 +92,7 @@ def _kind(knob: Mapping[str, Any]) -> Kind:
 
 
 def _exact(figure: float) -> str:
-    return str(int(figure)) if figure == int(figure) else f"{figure:g}"
+    return f"{int(figure):,}" if figure == int(figure) else f"{figure:g}"
 
 
 def _help(knob: Mapping[str, Any]) -> str:

@@ -1,19 +1,20 @@
 """The routes of the catalog: the list, one model, and the acts of one button. Thin."""
 
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParam
 
-from server.base.errors import InvalidValue, SparkError
+from server.base.errors import InvalidValue, ModelNotFound, SparkError
 from server.catalog.model import Model
 from server.web.api.models import find, tell
 from server.web.pages.answer import answered, from_htmx, led, refused_page
 from server.web.pages.fields import fields
 from server.web.pages.flash import QUIET, Flash, refusal, said
 from server.web.pages.models import editing_routes
-from server.web.pages.models.detail import ModelPage, Preflight, preflight
+from server.web.pages.models.detail import ModelGone, ModelPage, Preflight, preflight
 from server.web.pages.models.entries import ModelsPage, Wanted
 from server.web.pages.models.gather import draw_detail, draw_found, draw_table
 from server.web.pages.site import Site, draw_frame
@@ -73,13 +74,20 @@ class ModelPages:
         model_id: Id,
         said_: Annotated[str, Query(alias="said", max_length=20)] = "",
     ) -> Response:
-        model = find(parts, model_id)
+        try:
+            model = find(parts, model_id)
+        except ModelNotFound as error:
+            flash = replace(refusal(error), back="/models")
+            return refused_page(parts, self._site, flash, error.status)
         if model.id != model_id:  # an alias: one page, one address
             return Response(status_code=303, headers={"location": page_of(model.id)})
         return await self._one(parts, model, Preflight(model.id), said(said_))
 
     async def detail(self, parts: PartsOf, model_id: Id, build: str = "") -> Response:
-        detail = await draw_detail(parts, self._site, find(parts, model_id))
+        model = parts.catalog.snapshot().find(model_id)
+        if model is None:
+            return self._site.pen.fragment(ModelGone(model_id))
+        detail = await draw_detail(parts, self._site, model)
         return self._built(self._site.pen.fragment(detail), build)
 
     async def _one(
