@@ -2,15 +2,17 @@
 
 Owns the short way: no event dict, no record, texts that were cleaned before are not cleaned again.
 Whenever something is not as usual (lines for people, another handler, a level) it takes the long
-way, so that nobody has to know which one it was.
+way, so that nobody has to know which one it was. The lines of one turn of the event loop are
+written together.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
-from server.base.logs import HANDLER, Renderer, get_logger
+from server.base.logs import Quiet, Renderer, get_logger
 
 
 class Lines:
@@ -25,7 +27,7 @@ class Lines:
 
     def info(self, event: str, **fields: Any) -> None:
         handlers = self._root.handlers
-        if len(handlers) == 1 and (handler := handlers[0]).name == HANDLER:
+        if len(handlers) == 1 and isinstance(handler := handlers[0], Quiet):
             renderer = handler.formatter
             if isinstance(renderer, Renderer) and not renderer.pretty and not self._logger.handlers:
                 if self._logger.isEnabledFor(logging.INFO):
@@ -43,16 +45,11 @@ class Lines:
         self._long.exception(event, **fields)
 
     @staticmethod
-    def _write(handler: logging.Handler, line: str) -> None:
-        stream = getattr(handler, "stream", None)
-        if stream is None:
+    def _write(handler: Quiet, line: str) -> None:
+        """Together with the other lines of this turn of the loop; at once where there is none."""
+        if not handler.hold(line):
             return
-        handler.acquire()
         try:
-            stream.write(line + "\n")
-            stream.flush()
-        except (OSError, ValueError):
-            # A log that cannot be written must not disturb what is logged.
-            return
-        finally:
-            handler.release()
+            asyncio.get_running_loop().call_soon(handler.flush)
+        except RuntimeError:
+            handler.flush()

@@ -8,7 +8,9 @@ logging. `bind` puts the request id and the swap id into every line of the curre
 import logging
 import math
 import traceback
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
@@ -39,6 +41,7 @@ TRACE_LIMIT = 16_000
 NAMES = 512
 TEXTS = 2048
 TEXT_LIMIT = 256
+_LARGE = 2**63
 _DEPTH = 6
 _ITEMS = 200
 # Libraries whose informational lines are one per packet or request.
@@ -94,7 +97,7 @@ def configure(
     `secrets` is asked for the secrets known at that moment. Run uvicorn with `log_config=None`, so
     that it keeps no handlers of its own.
     """
-    handler = _Quiet(stream)
+    handler = Quiet(stream)
     handler.name = HANDLER
     terminal = handler.stream.isatty()
     pretty = fmt == "pretty" or (fmt == "auto" and terminal)
@@ -118,6 +121,7 @@ class Renderer(logging.Formatter):
         self._secrets = secrets
         self._named = lru_cache(NAMES)(_named)
         self._texts: dict[str, str] = {}
+        self._second, self._stamp = -1, ""
 
     @property
     def pretty(self) -> bool:
@@ -130,28 +134,40 @@ class Renderer(logging.Formatter):
         """
         secrets = self._secrets()
         texts = {} if secrets else self._texts
+        named = self._named
         body: dict[str, Any] = {
-            "time": _stamp(created),
+            "time": self._stamped(created),
             "level": "info",
             "logger": logger,
             "event": event,
         }
         for name, value in fields.items():
-            shown, secret = self._named(name)
+            shown, secret = named(name)
+            kind = type(value)
             if secret:
                 body[shown] = _hidden(value)
-            elif type(value) is str:
-                text = texts.get(value)
-                if text is None:
-                    text = _text(value, secrets)
-                    if len(texts) >= TEXTS:
-                        texts.clear()
-                    if len(value) <= TEXT_LIMIT:
-                        texts[value] = text
-                body[shown] = text
+            elif kind is str:
+                body[shown] = texts.get(value) or self._cleaned(value, secrets, texts)
+            elif kind is int and -_LARGE < value < _LARGE:
+                body[shown] = value
             else:
-                body[shown] = _plain(value, secrets, 0)
+                body[shown] = None if value is None else _plain(value, secrets, 0)
         return orjson.dumps(body).decode()
+
+    def _cleaned(self, value: str, secrets: Collection[str], texts: dict[str, str]) -> str:
+        text = _text(value, secrets)
+        if len(texts) >= TEXTS:
+            texts.clear()
+        if len(value) <= TEXT_LIMIT:
+            texts[value] = text
+        return text
+
+    def _stamped(self, created: float) -> str:
+        """`_stamp`, which is made anew when the second is another one."""
+        second = int(created)
+        if second != self._second:
+            self._second, self._stamp = second, _stamp(second)[:-4]
+        return f"{self._stamp}{int((created - second) * 1000):03d}Z"
 
     def format(self, record: logging.LogRecord) -> str:
         secrets = self._secrets()
@@ -186,8 +202,44 @@ class Renderer(logging.Formatter):
         return line
 
 
-class _Quiet(logging.StreamHandler[TextIO]):
-    """A log that cannot be written (closed pipe, full disk) must not disturb what is logged."""
+class Quiet(logging.StreamHandler[TextIO]):
+    """A log that cannot be written (closed pipe, full disk) must not disturb what is logged.
+
+    `hold` keeps a line until `flush`, or until another line is written: their order is that in
+    which they came. What is held at the end of the process is written then.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
+        self._held: deque[str] = deque()
+
+    def hold(self, line: str) -> bool:
+        """Whether it is the first one, so that somebody has to flush."""
+        self._held.append(line)
+        return len(self._held) == 1
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write_held()
+        super().emit(record)
+
+    def flush(self) -> None:
+        self.acquire()
+        try:
+            self._write_held()
+            super().flush()
+        except (OSError, ValueError):
+            return
+        finally:
+            self.release()
+
+    def _write_held(self) -> None:
+        held = self._held
+        if not held:
+            return
+        # Another thread may hold one more meanwhile: taken one by one, none is lost.
+        lines = [held.popleft() for _ in range(len(held))]
+        with suppress(OSError, ValueError):
+            self.stream.write("\n".join(lines) + "\n")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - name of the library
         pass

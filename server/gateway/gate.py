@@ -27,6 +27,9 @@ class OpenGate:
     def enter(self, caller: Caller) -> None:
         return None
 
+    def edition(self, caller: Caller) -> int:
+        return 0
+
     def allow(self, caller: Caller, operation: Operation, route: Route) -> None:
         return None
 

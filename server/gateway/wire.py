@@ -85,11 +85,15 @@ def _named_by_connection(headers: Iterable[Header]) -> frozenset[bytes]:
 
 def request_headers(headers: Sequence[Header], request_id: str) -> list[Header]:
     """What the upstream is told of the client's headers; names in an ASGI scope are lower case."""
+    return [*passed_on(headers), (b"x-request-id", request_id.encode("latin-1"))]
+
+
+def passed_on(headers: Sequence[Header]) -> list[Header]:
+    """`request_headers` without the id."""
     named = _named_by_connection(headers)
     dropped = _REQUEST_DROPPED | named if named else _REQUEST_DROPPED
     kept = [pair for pair in headers if pair[0] not in dropped]
     kept.append(_IDENTITY)
-    kept.append((b"x-request-id", request_id.encode("latin-1")))
     return kept
 
 

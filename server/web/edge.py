@@ -74,6 +74,7 @@ class Edge(HttpToolsProtocol):
         self._lane = lane
         # A plain head whose body is not whole yet, and the request that flies.
         self._plain: Plain | None = None
+        self._before: Plain | None = None
         self._body = b""
         self._soon: asyncio.TimerHandle | None = None
         self._flying: Flying | None = None
@@ -157,9 +158,9 @@ class Edge(HttpToolsProtocol):
         self._overhead = 0
         self._heading = False
         if self._lane is not None and self._may_fly():
-            method = self.parser.get_method()
-            self._plain = self._lane.plain(method, self.url, self.headers)
+            self._plain = self._lane.plain(self.url, self.headers, self._before)
             if self._plain is not None:
+                self._before = self._plain
                 return
         super().on_headers_complete()
         if upgrade:
@@ -203,7 +204,8 @@ class Edge(HttpToolsProtocol):
     def _may_fly(self) -> bool:
         """Whether anything but its head speaks against it."""
         return (
-            not self._answering()
+            self.parser.get_method() == b"POST"
+            and not self._answering()
             and not self.expect_100_continue
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()

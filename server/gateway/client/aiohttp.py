@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from server.base.errors import SparkError
-from server.gateway.client.failure import broke, malformed, too_slow, unreachable
+from server.gateway.client.failure import broke, malformed, no_answer, too_slow, unreachable
 from server.gateway.client.request import address, check_headers, check_line, measured
 from server.gateway.client.sockets import open_socket
 from server.gateway.model import UpstreamRequest
@@ -134,9 +134,7 @@ class AiohttpUpstream:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=AUTO_HEADERS,
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self._connect_seconds, sock_read=self._idle_seconds
-            ),
+            timeout=self._timeout(self._idle_seconds),
             trace_configs=[trace] if pooled else None,
             raise_for_status=False,
             trust_env=False,
@@ -187,7 +185,7 @@ class AiohttpUpstream:
     ) -> aiohttp.ClientResponse:
         origin, target = address(request)
         check_headers(request.headers)
-        target = check_line(request, target)
+        target = check_line(request.method, target)
         headers = [
             (key.decode("latin-1"), value.decode("latin-1")) for key, value in request.headers
         ]
@@ -197,14 +195,32 @@ class AiohttpUpstream:
             data = body if len(body) < _WHOLE_BYTES else io.BytesIO(body)
         elif request.length is not None:
             headers.append(("Content-Length", str(request.length)))
-        return await session.request(
-            request.method,
-            # Encoded already: yarl would write it in another way than the caller did.
-            URL(origin + target, encoded=True),
-            data=data,
-            headers=headers,
-            allow_redirects=False,
-            trace_request_ctx=context,
+        patience = min(request.patience or self._idle_seconds, self._idle_seconds)
+        try:
+            answer = await session.request(
+                request.method,
+                # Encoded already: yarl would write it in another way than the caller did.
+                URL(origin + target, encoded=True),
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                trace_request_ctx=context,
+                timeout=self._timeout(patience),
+            )
+        except aiohttp.SocketTimeoutError:
+            if request.patience is None:
+                raise
+            raise no_answer(request.name, patience) from None
+        connection = answer.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = self._idle_seconds
+            connection.protocol.start_timeout()
+        return answer
+
+    def _timeout(self, silent: float) -> aiohttp.ClientTimeout:
+        """`silent` seconds count from the end of what was sent."""
+        return aiohttp.ClientTimeout(
+            total=None, sock_connect=self._connect_seconds, sock_read=silent
         )
 
     async def close(self) -> None:

@@ -21,10 +21,9 @@ from typing import Protocol, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from server.gateway.client.answer import Taker
-from server.gateway.client.failure import broke, malformed, too_slow
+from server.gateway.client.failure import broke, malformed, no_answer, too_slow
 from server.gateway.client.request import measured
 from server.gateway.client.sockets import uploading
-from server.gateway.model import UpstreamRequest
 from server.gateway.wire import Header
 
 HEAD_BYTES = 64 * 1024
@@ -81,6 +80,8 @@ class Connection(asyncio.Protocol):
         self._used_up = False
         self._large = False
         self._silent = True
+        self._patience: float | None = None
+        self._asked = self.since  # since when it is the upstream's turn to begin its answer
         self._paused = False
         self._drained: asyncio.Future[None] | None = None
 
@@ -212,8 +213,19 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         return transport is not None and not transport.is_closing() and self._answer is None
 
-    def begin(self, answer: Taker, head: bytes, request: UpstreamRequest) -> None:
-        """Send a request whose answer goes to `answer`."""
+    def begin(
+        self,
+        answer: Taker,
+        head: bytes,
+        body: bytes | AsyncIterable[bytes],
+        length: int | None = None,
+        *,
+        bodyless: bool = False,
+        patience: float | None = None,
+    ) -> None:
+        """Send a request whose answer goes to `answer`. `length` of a body that is not whole;
+        `bodyless` says that the answer to HEAD has no body whatever its head says; `patience` is
+        in seconds, until that head is here."""
         transport = self._transport
         if transport is None:
             answer.fail(broke(answer.name))
@@ -222,17 +234,17 @@ class Connection(asyncio.Protocol):
         self._phase = _Phase.HEAD
         self._overhead = 0
         self._chunked = self._sized = self._keep = self._large = False
-        self._bodyless = request.method == "HEAD"
+        self._bodyless = bodyless
         self._silent = True
-        self.since = self._loop.time()
+        self._patience = patience
+        self.since = self._asked = self._loop.time()
         if self._used_up:
             self._used_up = False
             self._parser = HttpResponseParser(self)
         self._resume()
-        body = request.body
         if not isinstance(body, bytes):
             transport.write(head)
-            self.upload = self._loop.create_task(self._send(body, request.length))
+            self.upload = self._loop.create_task(self._send(body, length))
         elif len(body) < _JOINED_BYTES:
             transport.write(head + body)
         else:
@@ -250,11 +262,21 @@ class Connection(asyncio.Protocol):
         sending = self.upload is not None and not self.upload.done()
         if self._paused or (sending and self._drained is None):
             self.since = now
-        return now - self.since >= idle_seconds
+        if sending:
+            self._asked = now
+        return self._unanswered(now) or now - self.since >= idle_seconds
+
+    def _unanswered(self, now: float) -> bool:
+        patience = self._patience
+        return patience is not None and self._phase is _Phase.HEAD and now - self._asked >= patience
 
     def expire(self) -> None:
-        answer = self._answer
-        if answer is not None:
+        answer, patience = self._answer, self._patience
+        if answer is None:
+            return
+        if patience is not None and self._unanswered(self._loop.time()):
+            self._fail(no_answer(answer.name, patience))
+        else:
             self._fail(too_slow(answer.name))
 
     def close(self) -> None:
@@ -337,6 +359,7 @@ class Connection(asyncio.Protocol):
 
     def _detach(self) -> None:
         self._answer = None
+        self._patience = None
         self._phase = _Phase.IDLE
         self._stop_upload()
 

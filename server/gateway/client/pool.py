@@ -12,7 +12,14 @@ from server.base.errors import UpstreamError
 from server.gateway.client.answer import Answer, Taker
 from server.gateway.client.connection import Connection
 from server.gateway.client.failure import broke, no_address, unreachable
-from server.gateway.client.request import Origin, address, head_of, origin_of
+from server.gateway.client.request import (
+    Origin,
+    address,
+    first_lines,
+    head_of,
+    origin_of,
+    split,
+)
 from server.gateway.client.sockets import connected
 from server.gateway.model import UpstreamRequest
 
@@ -36,6 +43,7 @@ class PooledUpstream:
         self._idle_seconds = idle_seconds
         self._tls = tls
         self._origins: dict[str, Origin] = {}
+        self._starts: dict[tuple[str, str], tuple[str, bytes]] = {}
         self._idle: dict[str, dict[Connection, None]] = {}
         self._open: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -63,18 +71,32 @@ class PooledUpstream:
         connection = await self._connect(key, origin, request.name, loop)
         return await _exchange(connection, request, head, loop, retried=reused)
 
-    def open_now(self, request: UpstreamRequest, taker: Taker) -> Connection | None:
-        """Send over a connection that idles, and tell `taker` of the answer. None, and nothing has
-        happened, when there is none. Raises `InvalidRequest` for what cannot be sent."""
-        key, target = address(request)
-        origin = self._origins.get(key)
-        if origin is None or key not in self._idle:
+    def post_now(
+        self, to: Taker, url: tuple[str, str], lines: bytes, body: bytes, patience: float
+    ) -> Connection | None:
+        """Send a POST over a connection that idles, and tell `to` of the answer. None, and nothing
+        has happened, when there is none. `url` is an upstream's and the path there, `lines` are
+        checked headers (`lines_of`)."""
+        key, first = self._starts.get(url) or self._start(*url)
+        if key not in self._idle:
             return None
-        head = head_of(request, origin, target)
         connection = self._take(key, asyncio.get_running_loop().time())
         if connection is not None:
-            connection.begin(taker, head, request)
+            head = b"%b%b\r\ncontent-length: %d\r\n\r\n" % (first, lines, len(body))
+            connection.begin(to, head, body, patience=patience)
         return connection
+
+    def _start(self, base: str, path: str) -> tuple[str, bytes]:
+        """The key of an origin that was asked before, and how a POST to it begins."""
+        try:
+            key, target = split(base + path)
+        except ValueError:
+            return "", b""
+        origin = self._origins.get(key)
+        if origin is None:
+            return "", b""
+        start = self._starts[base, path] = key, first_lines("POST", origin, target)
+        return start
 
     async def close(self) -> None:
         """Ends everything at once, what is still connecting too; returns when no connection and no
@@ -178,6 +200,7 @@ class PooledUpstream:
             self._sweeper = None
             self._idle.clear()
             self._origins.clear()
+            self._starts.clear()
 
 
 async def _exchange(
@@ -189,7 +212,15 @@ async def _exchange(
     retried: bool,
 ) -> Answer:
     answer = Answer(request.name, connection, loop, retried=retried)
-    connection.begin(answer, head, request)
+    bodyless = request.method == "HEAD"
+    connection.begin(
+        answer,
+        head,
+        request.body,
+        request.length,
+        bodyless=bodyless,
+        patience=request.patience,
+    )
     try:
         await answer.head
     except BaseException:

@@ -67,22 +67,31 @@ def check_headers(headers: list[Header]) -> None:
         raise unsendable("request's header")
 
 
-def check_line(request: UpstreamRequest, target: str) -> str:
+def check_line(method: str, target: str) -> str:
     """`target` as it may stand in the first line. Raises `InvalidRequest`."""
     if not target.isascii():
         target = quote(target, safe=_PRINTABLE)
-    if not _TARGET.fullmatch(target) or not _METHOD.fullmatch(request.method):
+    if not _TARGET.fullmatch(target) or not _METHOD.fullmatch(method):
         raise unsendable("path")
     return target
 
 
+def first_lines(method: str, origin: Origin, target: str) -> bytes:
+    """The first line and the host's, without the end of that. Raises `InvalidRequest`."""
+    line = f"{method} {check_line(method, target)} HTTP/1.1\r\nhost: "
+    return line.encode("ascii") + origin.authority
+
+
+def lines_of(headers: list[Header]) -> bytes:
+    """Each header with the end of the line before it. Raises `InvalidRequest`."""
+    check_headers(headers)
+    return b"".join([b"\r\n%b: %b" % pair for pair in headers])
+
+
 def head_of(request: UpstreamRequest, origin: Origin, target: str) -> bytes:
     """The head, checked, with the empty line at its end. Raises `InvalidRequest`."""
-    headers, body = request.headers, request.body
-    check_headers(headers)
-    line = f"{request.method} {check_line(request, target)} HTTP/1.1\r\nhost: "
-    parts = [line.encode("ascii"), origin.authority]
-    parts += [b"\r\n%b: %b" % pair for pair in headers]
+    body = request.body
+    parts = [first_lines(request.method, origin, target), lines_of(request.headers)]
     length = len(body) if isinstance(body, bytes) else request.length
     if length is None:
         parts.append(b"\r\ntransfer-encoding: chunked")

@@ -53,6 +53,8 @@ class Gate:
         self._log = get_logger("keys")
         # Making a caller costs more than everything else here: the same one is used again.
         self._callers: dict[tuple[str | None, str], Caller] = {}
+        self._lasting: dict[str, int] = {}
+        self._edition = 1
         keys.changed.append(self._changed)
         self._follow_settings()
 
@@ -77,12 +79,18 @@ class Gate:
             if found is None:
                 return None
             self._keys.used(found)
+            if found.draft.expires_at is None:
+                self._lasting[found.id] = self._edition
             return self._callers.get((found.id, address)) or self._caller(found, address)
         if self._require_key():
             return None
         if self._anonymous() is not self._rules:
             self._follow_settings()
         return self._callers.get((None, address)) or self._caller(None, address)
+
+    def edition(self, caller: Caller) -> int:
+        """While this is the same, `recognised` says the same of the caller's key. 0: ask anew."""
+        return self._lasting.get(caller.key_id or "", 0)
 
     def enter(self, caller: Caller) -> None:
         if GATEWAY not in caller.scopes:
@@ -199,6 +207,8 @@ class Gate:
 
     def _changed(self, key: Key) -> None:
         self._callers.clear()
+        self._lasting.clear()
+        self._edition += 1
         if key.revoked_at is None:
             self._limiter.set(key.id, key.draft.limits)
         else:

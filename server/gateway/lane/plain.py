@@ -5,18 +5,20 @@ ordinary way, which knows what to say. The framing was checked by the parser alr
 only looked at whether there is any besides one length.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.base.errors import InvalidRequest
+from server.gateway.client.request import lines_of
 from server.gateway.intake.head import MAX_HEADER_BYTES, MAX_HEADERS
 from server.gateway.keys.token import presented
-from server.gateway.model import Operation
+from server.gateway.model import Caller, Operation
 from server.gateway.operations import OPERATIONS
-from server.gateway.wire import JSON, Header
+from server.gateway.wire import JSON, Header, header, passed_on
 
 LONGEST = 64 * 1024
 """A larger body takes its time anyway, and its connection may have to be slowed down."""
 
+_LENGTH = b"content-length"
 _PLAIN = {
     operation.path.encode(): operation
     for operation in OPERATIONS.values()
@@ -25,39 +27,69 @@ _PLAIN = {
 _NEVER = frozenset({b"expect", b"transfer-encoding", b"upgrade", b"trailer", b"te"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plain:
-    """A plain head. `length` of its body, the `key` that it presents, the id it gives itself."""
+    """A plain head. `at` is where its length stands among `headers`, `key` what it presents,
+    `given` the id that it gives itself, `lines` what the upstream is told of it.
+
+    Clients send the same head again and again: it is kept for as long as its connection does, and
+    with it who was recognised by the key, in which `edition` of what is known.
+    """
 
     operation: Operation
-    headers: Sequence[Header]
-    length: int
+    url: bytes
+    headers: list[Header]
+    at: int
     key: str | None
-    request_id: bytes | None
+    given: bytes | None
+    lines: bytes
+    caller: Caller | None = None
+    edition: int = 0
+
+    def is_again(self, url: bytes, headers: list[Header]) -> bool:
+        """Whether this is the same head but for the length of the body."""
+        at, mine = self.at, self.headers
+        return (
+            url == self.url
+            and len(headers) == len(mine)
+            and headers[at][0] == _LENGTH
+            and fits(headers[at][1])
+            and headers[:at] == mine[:at]
+            and headers[at + 1 :] == mine[at + 1 :]
+        )
 
 
-def read(method: bytes, url: bytes, headers: Sequence[Header]) -> Plain | None:
-    """None when it is not plain. Names of headers are lower case."""
+def read(url: bytes, headers: list[Header]) -> Plain | None:
+    """The head of a POST; None when it is not plain. Names of headers are lower case."""
     operation = _PLAIN.get(url)
-    if operation is None or method != b"POST" or len(headers) > MAX_HEADERS:
+    if operation is None or not _is_plain(headers):
         return None
-    length, kind, size = b"", b"", 0
-    request_id: bytes | None = None
-    for name, value in headers:
-        size += len(name) + len(value)
-        if name in _NEVER or (name == b"connection" and value.lower() != b"keep-alive"):
-            return None
-        if name == b"content-length":
-            length = value
-        elif name == b"content-type":
-            if kind:
-                return None
-            kind = value
-        elif name == b"x-request-id" and request_id is None:
-            request_id = value
-    if kind != JSON or not length.isdigit() or size > MAX_HEADER_BYTES:
+    at = next(at for at, (name, _) in enumerate(headers) if name == _LENGTH)
+    try:
+        lines = lines_of(passed_on(headers))
+    except InvalidRequest:
         return None
-    declared = int(length)
-    if not 0 < declared <= LONGEST:
-        return None
-    return Plain(operation, headers, declared, presented(headers), request_id)
+    given = header(headers, b"x-request-id")
+    return Plain(operation, url, headers, at, presented(headers), given, lines)
+
+
+def _is_plain(headers: list[Header]) -> bool:
+    lengths = [value for name, value in headers if name == _LENGTH]
+    kinds = [value for name, value in headers if name == b"content-type"]
+    size = sum(len(name) + len(value) for name, value in headers)
+    return (
+        len(lengths) == 1
+        and fits(lengths[0])
+        and kinds == [JSON]
+        and len(headers) <= MAX_HEADERS
+        and size <= MAX_HEADER_BYTES
+        and not any(_bars(name, value) for name, value in headers)
+    )
+
+
+def _bars(name: bytes, value: bytes) -> bool:
+    return name in _NEVER or (name == b"connection" and value.lower() != b"keep-alive")
+
+
+def fits(length: bytes) -> bool:
+    return length.isdigit() and len(length) < 9 and 0 < int(length) <= LONGEST

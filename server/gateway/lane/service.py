@@ -23,10 +23,10 @@ from server.gateway.model import (
     Passage,
     Route,
     UpstreamClient,
-    UpstreamRequest,
 )
+from server.gateway.patience import patience
 from server.gateway.way import Crew, let_in
-from server.gateway.wire import Header, request_headers
+from server.gateway.wire import Header
 
 
 class Lane:
@@ -39,19 +39,22 @@ class Lane:
         self._watch = watch
         self._foreign = foreign
 
-    def plain(self, method: bytes, url: bytes, headers: list[Header]) -> Plain | None:
-        """What a head says when it is plain, and the lane is open."""
+    def plain(self, url: bytes, headers: list[Header], before: Plain | None) -> Plain | None:
+        """The head of a POST, when it is plain and the lane is open. `before` is the plain head
+        that came last on the same connection."""
         crew = self._crew
         if not crew.settings().fast_lane or (crew.cache is not None and crew.cache.on):
             return None
-        found = read(method, url, headers)
+        if before is not None and before.is_again(url, headers):
+            return before
+        found = read(url, headers)
         return None if found is None or self._foreign(headers) else found
 
     def take(self, plain: Plain, body: bytes, client: Client) -> bool:
         """Whether the request is on its way. If not, nothing has happened."""
         crew, operation = self._crew, plain.operation
         settings = crew.settings()
-        caller = crew.gatekeeper.recognised(plain.key, client.address)
+        caller = self._caller(plain, client.address)
         if caller is None or len(body) > min(JSON_LIMIT, settings.max_upload_mb << 20):
             return False
         reserved = 0
@@ -64,6 +67,7 @@ class Lane:
             crew.held.give_back(reserved)
             return False
         passage = self._begun(plain, caller, came, route)
+        passage.bytes_in = len(body)
         begun = Handover(operation, passage, came, route, reserved)
         grant = self._granted(begun, settings.queue_seconds)
         if grant is None:
@@ -79,10 +83,17 @@ class Lane:
             client.flies(flight)
         return True
 
+    def _caller(self, plain: Plain, address: str) -> Caller | None:
+        gate, caller = self._crew.gatekeeper, plain.caller
+        if caller is None or not plain.edition or gate.edition(caller) != plain.edition:
+            caller = plain.caller = gate.recognised(plain.key, address)
+            plain.edition = 0 if caller is None else gate.edition(caller)
+        return caller
+
     def _begun(self, plain: Plain, caller: Caller, came: Taken, route: Route) -> Passage:
         crew, watch = self._crew, self._watch
         passage = Passage(
-            watch.request_id(plain.request_id),
+            watch.request_id(plain.given),
             crew.now(),
             crew.monotonic(),
             plain.operation.path,
@@ -90,7 +101,6 @@ class Lane:
             asked=came.name or "",
             model=route.model,
             stream=came.stream,
-            bytes_in=plain.length,
         )
         watch.entered()
         for observer in crew.began:
@@ -117,16 +127,13 @@ class Lane:
         self, plain: Plain, body: bytes, flight: Flight, begun: Handover, grant: Grant
     ) -> Connection | None:
         """The connection that carries it. None: none idles, or it cannot be sent like this."""
-        operation = begun.operation
+        operation, passage = begun.operation, begun.passage
+        url = grant.upstream.base_url, operation.upstream_path or operation.path
+        lines = b"%b\r\nx-request-id: %b" % (plain.lines, passage.request_id.encode("ascii"))
+        wait = patience(operation, self._crew.settings(), stream=passage.stream)
         try:
-            request = UpstreamRequest(
-                "POST",
-                grant.upstream.base_url + (operation.upstream_path or operation.path),
-                request_headers(plain.headers, begun.passage.request_id),
-                begun.taken.document(body, grant.route.params, grant.rewrite),
-                flight.name,
-            )
-            return self._pool.open_now(request, flight)
+            whole = begun.taken.document(body, grant.route.params, grant.rewrite)
+            return self._pool.post_now(flight, url, lines, whole, wait)
         except SparkError:
             return None
 

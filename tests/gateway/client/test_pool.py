@@ -207,7 +207,7 @@ class TestFlow:
         connection = Connection("http://x", home, loop)
         connection.connection_made(wire)
         answer = Answer("tiny", connection, loop, retried=False)
-        connection.begin(answer, b"", ask(""))
+        connection.begin(answer, b"", b"")
         connection.data_received(OK + b"content-length: %d\r\n\r\n" % (HIGH_WATER + 5))
         connection.data_received(b"x" * HIGH_WATER)
         assert wire.paused
@@ -215,7 +215,7 @@ class TestFlow:
         assert home.kept == [connection]
         assert not wire.paused
         wire.paused = connection._paused = True
-        connection.begin(Answer("tiny", connection, loop, retried=False), b"", ask(""))
+        connection.begin(Answer("tiny", connection, loop, retried=False), b"", b"")
         assert not cast("bool", wire.paused)
         assert len(await answer.read(1 << 20)) == HIGH_WATER + 5
 
