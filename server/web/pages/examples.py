@@ -131,7 +131,7 @@ def _hosts(now: datetime) -> tuple[tuple[str, View], ...]:
             ),
         ),
         (
-            "long and hostile names, no docker",
+            "long and hostile names",
             _card(now, Verdict.up(), _sample(now, gpus=loud, containers=evil)),
         ),
     )

@@ -20,6 +20,7 @@ from server.web.pages.curve import SMALL, CurveCard, curve_card
 from server.web.pages.moment import Moment, moment
 
 CONTAINERS = 24
+NOT_YET = "not looked at yet"
 HOLDERS = 3
 """GPU processes that have a segment of their own; what is left shares one."""
 
@@ -269,7 +270,7 @@ def host_curves(name: str, curves: Curves, total: int | None) -> HostCurves:
 
 
 def unseen(name: str) -> HostStatus:
-    return HostStatus(name, Verdict.unknown("not looked at yet"))
+    return HostStatus(name, Verdict.unknown(NOT_YET))
 
 
 def host_list(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from server.base.units import size
-from server.web.pages.host import HostCard
+from server.web.pages.host import NOT_YET, HostCard
 from server.web.pages.moment import Moment
 from server.web.pages.service import ServiceRow
 from server.web.pages.serving import Served
@@ -20,6 +20,8 @@ HOT = 88.0
 """Degrees Celsius from which a GB10 is near the point where it slows itself down."""
 PRESSED = 10.0
 """Percent of the last ten seconds that something waited for memory."""
+BEFORE = frozenset({"", NOT_YET, "not seen yet"})
+"""Why a host is not known soon after a start: that is no problem."""
 _ORDER = {"bad": 0, "warn": 1, "idle": 2}
 
 
@@ -65,7 +67,7 @@ def _of_host(host: HostCard) -> list[Problem]:
     if host.key_change:
         return [_changed_key(host)]
     if host.health != "up":
-        return [] if host.seen is None and not host.reason else [_unseen(host)]
+        return [] if host.reason in BEFORE else [_unseen(host)]
     found = []
     if host.containers is None and host.docker_problem:
         found.append(_docker(host))
@@ -147,7 +149,8 @@ def _of_model(model: Served) -> list[Problem]:
             tone,
             model.model,
             f"{words} {model.reason}".strip(),
-            "Press Swap beside it to load it anew; the end of its log says why.",
+            "An engine that died is started again by itself. If that does not help, unload it and "
+            "swap to it anew; the end of its log says why.",
             href="/swaps",
             link="Swaps and logs",
         )
@@ -165,6 +168,5 @@ def _of_service(service: ServiceRow) -> list[Problem]:
             "Look at its log, or restart it.",
             href=f"/services/{service.name}",
             link=f"Look at {service.name}",
-            since=service.checked,
         )
     ]
