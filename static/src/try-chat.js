@@ -49,7 +49,8 @@
     const thought = element("div", "", "prose");
     thoughts.append(element("summary", "Thinking"), thought);
     const said = element("div", "", "said");
-    made.append(thoughts, said);
+    if (role === "assistant") made.append(thoughts);
+    made.append(said);
     log.append(made);
     write(said, text);
     toEnd();
@@ -216,7 +217,7 @@
     const took = (seen.last - seen.first) / 1000;
     const found = [`First token after ${seconds((seen.first - seen.began) / 1000)}`, `${tokens} tokens`];
     if (took > 0 && tokens > 1) found.push(`${((tokens - 1) / took).toFixed(1)} tokens/s`);
-    if (Number.isInteger(seen.usage?.prompt_tokens)) found.push(`${seen.usage.prompt_tokens} read`);
+    if (Number.isInteger(seen.usage?.prompt_tokens)) found.push(`${seen.usage.prompt_tokens} prompt tokens`);
     return `${found.join(", ")}.`;
   };
 

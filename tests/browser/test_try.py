@@ -2,20 +2,22 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import wave
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.axe import violations_in_both_themes
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import FLAGS, PROGRAMS, Visitor
 from tests.browser.test_dashboard import overflow
-from tests.e2e.running import ONE, House, until
+from tests.e2e.running import ONE, TWO, House, until
 
 pytestmark = pytest.mark.browser
 PAGES = ("/try", "/try/transcribe", "/try/speak", "/try/compare")
@@ -267,6 +269,92 @@ def test_the_code_of_every_page_runs_as_it_stands(
     assert float(by_python) == pytest.approx(1)
 
 
+def changed(house: House, change: Callable[[dict[str, Any]], None]) -> str:
+    """Another config.yaml; what it was before."""
+    before = house.config.read_text()
+    body = yaml.safe_load(before)
+    change(body)
+    house.config.write_text(yaml.safe_dump(body, sort_keys=False))
+    return before
+
+
+def test_who_spoke_when_is_told_by_a_service_for_that(
+    tried: Visitor, house: House, recording: Path
+) -> None:
+    """The form offers it as soon as there is one, and its code runs as well."""
+    page = at(tried, "/try/transcribe")
+    expect(page.get_by_text("none is configured")).to_be_visible()
+
+    def add(body: dict[str, Any]) -> None:
+        like = next(one for one in body["services"] if one["kind"] == "asr")
+        who = {"name": "who", "kind": "diarize", "host": like["host"], "port": like["port"]}
+        body["services"].append(who)
+
+    before = changed(house, add)
+    try:
+        until(lambda: len(house.get("/services")["services"]) == 5, "the service to be known")
+        page.reload()
+        page.get_by_label("What to do").select_option("diarize")
+        expect(page.get_by_label("Service")).to_have_value("who")
+        page.locator("input[type=file]").set_input_files(recording)
+        page.get_by_role("button", name="Transcribe").click()
+        expect(page.locator("#try-result .segments")).to_contain_text("0:45.0–1:30.0 SPEAKER_01")
+        expect(page.locator("#try-code pre").last).to_contain_text("/audio/diarize")
+        expect(page.locator("#try-code pre").last).to_contain_text("strange")
+        for printed in run_code(page, recording.parent):
+            assert "SPEAKER_01" in printed
+    finally:
+        house.config.write_text(before)
+
+
+@pytest.fixture(scope="module")
+def lan(browser: Browser) -> Iterator[Browser]:
+    """A browser that has a microphone (which beeps) and reaches the app as box.lan too."""
+    made = browser.browser_type.launch(
+        executable_path=next(filter(None, map(shutil.which, PROGRAMS))),
+        args=[
+            *FLAGS,
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            "--host-resolver-rules=MAP box.lan 127.0.0.1",
+        ],
+    )
+    yield made
+    made.close()
+
+
+def test_a_recording_of_the_microphone_is_a_wav_file(loaded: House, lan: Browser) -> None:
+    """Sixteen bit, one channel: what every service reads."""
+    context = lan.new_context(permissions=["microphone"])
+    page = context.new_page()
+    page.goto(f"{loaded.url}/try/transcribe")
+    expect(page.locator("[data-record-why]")).to_be_hidden()
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.locator("[data-recorded]")).to_contain_text("Recording, 1 s")
+    page.get_by_role("button", name="Stop recording").click()
+    expect(page.locator("[data-recorded]")).to_contain_text("Recorded")
+    page.get_by_role("button", name="Transcribe").click()
+    # The simulated service reads the length from the head of a WAV file.
+    expect(page.locator("#try-result .segments")).to_contain_text("0:00.0–0:0")
+    expect(page.locator("audio[data-preview]")).to_be_visible()
+    context.close()
+
+
+def test_over_plain_http_it_works_and_says_why_nothing_is_recorded(
+    loaded: House, lan: Browser
+) -> None:
+    """There browsers do not say whose page asks but by `Origin`, and give no microphone."""
+    page = lan.new_page()
+    page.goto(f"http://box.lan:{loaded.port}/try/transcribe")
+    expect(page.locator("[data-record-why]")).to_be_visible()
+    expect(page.get_by_role("button", name="Record", exact=True)).to_be_disabled()
+    page.goto(f"http://box.lan:{loaded.port}/try")
+    say(page, "hello")
+    expect(page.locator(f"{ANSWER} .cost")).to_contain_text("tokens/s")
+    expect(page.locator("#try-code")).to_contain_text(f"http://box.lan:{loaded.port}/v1")
+    page.context.close()
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_no_barrier_in_either_theme_nor_on_a_phone(tried: Visitor, path: str) -> None:
     """With an answer on the page where that is quick."""
@@ -284,10 +372,9 @@ def test_without_javascript_and_with_keys_required_the_pages_work(
     tried: Visitor, house: House
 ) -> None:
     """The dashboard asks as itself, and programs are refused all the same."""
-    before = house.config.read_text()
-    body = yaml.safe_load(before)
-    body["gateway"] = {**body.get("gateway", {}), "require_key": True}
-    house.config.write_text(yaml.safe_dump(body, sort_keys=False))
+    before = changed(
+        house, lambda body: body.update(gateway={**body.get("gateway", {}), "require_key": True})
+    )
     try:
         until(lambda: house.http.get("/v1/models").status_code == 401, "keys to be required")
         page = at(tried, "/try", java_script_enabled=False)
@@ -305,3 +392,15 @@ def test_without_javascript_and_with_keys_required_the_pages_work(
     finally:
         house.config.write_text(before)
         until(lambda: house.http.get("/v1/models").status_code == 200, "keys to be let go")
+
+
+def test_asking_for_a_model_that_is_not_loaded_loads_it(tried: Visitor, house: House) -> None:
+    """The page says where it stands until the answer comes. Last: another is loaded then."""
+    house.sim.scenario("spark-1", load_seconds=3)
+    page = at(tried, "/try")
+    page.get_by_label("Model").select_option(TWO)
+    say(page, "hello")
+    expect(page.locator("#try-now")).to_contain_text(TWO)
+    expect(page.locator(f"{ANSWER} .cost")).to_contain_text("tokens/s", timeout=60_000)
+    expect(page.locator("#try-now [data-served]")).to_contain_text([TWO])
+    expect(page.locator("#try-hint")).to_be_hidden()

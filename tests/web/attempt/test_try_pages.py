@@ -104,7 +104,7 @@ async def test_a_chat_without_javascript_is_answered_and_goes_on(one: Try) -> No
     }
     assert "<script>alert" not in got.text
     assert "<img src=x" not in got.text
-    assert "7 tokens, 5 read" in words(got.text)
+    assert "7 tokens, 5 prompt tokens" in words(got.text)
     kept = history(got.text)
     assert kept == [{"role": "user", "content": "a\nb"}, {"role": "assistant", "content": HOSTILE}]
     form = {"model": "tiny", "message": "c", "history": json.dumps(kept), "system": "Be kind."}
