@@ -7,47 +7,34 @@ carried out by the next start (`restore`).
 
 import asyncio
 import os
-import re
-import secrets
 import shutil
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from server import __version__
 from server.base.bus import EventBus
 from server.base.clock import Clock, iso
-from server.base.errors import Conflict, InsufficientStorage, InvalidValue, NotFound, SparkError
+from server.base.errors import Conflict, InvalidValue, NotFound, SparkError
 from server.base.files import storage_errors
 from server.base.ids import new_id
 from server.base.logs import get_logger
 from server.config.model import Backups as Settings
 from server.config.paths import DataDir
 from server.store.database import Database
-from server.store.migrations import HEAD
-from server.upkeep.backup import archive, restore, seal
+from server.upkeep.backup import archive, restore, seal, shelf
 from server.upkeep.backup.examine import examine
-from server.upkeep.backup.gather import gather
-from server.upkeep.backup.manifest import DATABASE, Damaged, Manifest
-from server.upkeep.backup.model import KINDS, SUFFIX, Backup, Kind, Report, Staged
+from server.upkeep.backup.manifest import DATABASE
+from server.upkeep.backup.model import SUFFIX, Backup, Kind, Report, Staged
 from server.upkeep.backup.retention import due, kept
-from server.upkeep.backup.seal import Seal
 
 LOOK_SECONDS = 60.0
 AGAIN_SECONDS = 3600.0
 """After a scheduled backup that failed."""
 UPLOADS_KEPT = 3
-LARGEST = 4 << 30
-"""Bytes of an archive that is handed in."""
-SPARE_BYTES = 256 << 20
-"""What an upload leaves free on the disk, for the database."""
-
-_NAME = re.compile(rf"({'|'.join(KINDS)})-[0-9a-z]{{1,40}}")
-_PART = ".part"
 
 
 class BackupService:
@@ -72,6 +59,7 @@ class BackupService:
         self._known: dict[str, Backup] = {}
         self._staged: Staged | None = None
         self._busy = asyncio.Lock()
+        self._receiving = asyncio.Lock()
         self._started = clock.now()
         self._again = 0.0
         self._problem = ""
@@ -84,7 +72,7 @@ class BackupService:
         self._started = self._clock.now()
         self._staged = await asyncio.to_thread(restore.staged, self._data)
         with suppress(SparkError):
-            await asyncio.to_thread(self._tidy)
+            await asyncio.to_thread(shelf.tidy, self._data.backups)
         await self.look()
         self._task = asyncio.create_task(self._forever(), name="scheduled backups")
 
@@ -161,7 +149,7 @@ class BackupService:
 
     async def look(self) -> tuple[Backup, ...]:
         """Also at what was put into the folder, or taken out of it, by hand."""
-        self._known = await asyncio.to_thread(self._scan, dict(self._known))
+        self._known = await asyncio.to_thread(shelf.scan, self._data.backups, dict(self._known))
         return self.list()
 
     # ---- making and removing
@@ -176,10 +164,10 @@ class BackupService:
             backup_id = new_id(kind, now)
             with self._room(backup_id) as folder:
                 database = folder / DATABASE
-                os.close(os.open(database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-                copied = await self._database.copy(database)
+                shelf.create_empty(database)
+                copied = database if await self._database.copy(database) else None
                 made = await asyncio.to_thread(
-                    self._write, backup_id, passphrase, database if copied else None, now
+                    shelf.write, self._data, backup_id, passphrase, copied, now
                 )
             self._known[backup_id] = made
         self._log.info(
@@ -189,17 +177,20 @@ class BackupService:
         return made
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> Backup:
-        """Keep an archive that is handed in. Raises `Damaged` for what is none, `PayloadTooLarge`'s
-        cousin `InvalidValue` for one that is too large, `InsufficientStorage`."""
-        async with self._busy:
-            backup_id = new_id("uploaded", self._clock.now())
+        """Keep an archive that is handed in. Raises `Damaged` for what is none, `PayloadTooLarge`
+        and `InsufficientStorage`."""
+        backup_id = new_id("uploaded", self._clock.now())
+        # Not while `busy`: a caller that sends slowly would keep everything else waiting.
+        async with self._receiving:
             with self._room(backup_id) as folder:
                 part = folder / "upload"
-                await _save(chunks, part)
+                await shelf.save(chunks, part)
                 await asyncio.to_thread(archive.manifest_of, part)
-                await asyncio.to_thread(_publish, part, self._data.backups / (backup_id + SUFFIX))
-            await self.look()
-            await self._clear_out()
+                await asyncio.to_thread(
+                    shelf.publish, part, self._data.backups / (backup_id + SUFFIX)
+                )
+        await self.look()
+        await self._clear_out()
         self._told()
         return self.get(backup_id)
 
@@ -276,45 +267,6 @@ class BackupService:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _write(
-        self, backup_id: str, passphrase: str | None, database: Path | None, now: datetime
-    ) -> Backup:
-        """In a thread."""
-        gathered = gather(self._data)
-        sources = dict(gathered.sources)
-        left_out = list(gathered.left_out)
-        if database is None:
-            left_out.append("The database is not in it: it is on a server, which has its own.")
-        else:
-            sources[DATABASE] = database
-        sealing = passphrase is not None and bool(gathered.secrets)
-        if not sealing and gathered.secrets:
-            left_out.append("The SSH key is not in it: no passphrase was given to seal it.")
-        manifest = Manifest(
-            id=backup_id,
-            made_at=now,
-            version=__version__,
-            schema=None if database is None else HEAD,
-            entries=tuple(archive.entry_of(name, source) for name, source in sources.items()),
-            seal=_new_seal() if sealing else None,
-            left_out=tuple(left_out),
-        )
-        blob = None
-        if passphrase is not None and manifest.seal is not None:
-            raw = manifest.encode()
-            blob = seal.sealed(gathered.secrets, passphrase, manifest.seal, raw)
-        target = self._data.backups / (backup_id + SUFFIX)
-        _folder(self._data.backups)
-        part = target.with_name(f".{target.name}{_PART}")
-        try:
-            with _new_file(part) as file:
-                archive.write(file, manifest, sources, blob)
-            _publish(part, target)
-        finally:
-            part.unlink(missing_ok=True)
-        kind = _kind(backup_id)
-        return Backup(backup_id, kind, target.stat().st_size, now, manifest)
-
     async def _clear_out(self) -> None:
         """What the rules of retention no longer keep. What was made by hand is never touched."""
         settings = self._settings()
@@ -324,91 +276,8 @@ class BackupService:
         for gone in [*({name for name, _ in scheduled} - stays), *uploads[UPLOADS_KEPT:]]:
             await self.delete(gone)
 
-    def _scan(self, known: Mapping[str, Backup]) -> dict[str, Backup]:
-        """In a thread. An archive that is known is not opened again."""
-        found: dict[str, Backup] = {}
-        with suppress(FileNotFoundError):
-            for path in self._data.backups.iterdir():
-                backup_id = path.name.removesuffix(SUFFIX)
-                if path.name.endswith(SUFFIX) and _NAME.fullmatch(backup_id) and path.is_file():
-                    with suppress(FileNotFoundError):
-                        found[backup_id] = _backup(path, backup_id, known.get(backup_id))
-        return found
-
-    def _tidy(self) -> None:
-        """What a crash left half-written."""
-        with storage_errors("The folder backups"):
-            for part in self._data.backups.glob(f".*{_PART}"):
-                part.unlink(missing_ok=True)
-
 
 def refusal(report: Report) -> SparkError:
     """Why a backup cannot be restored: the first thing that is wrong with it."""
     wrong = next(one for one in report.findings if one.severity == "error")
     return InvalidValue(wrong.message, param=wrong.code, advice=wrong.advice or None)
-
-
-def _kind(backup_id: str) -> Kind:
-    return next(kind for kind in KINDS if backup_id.startswith(f"{kind}-"))
-
-
-def _backup(path: Path, backup_id: str, known: Backup | None) -> Backup:
-    seen = path.stat()
-    kept_at = datetime.fromtimestamp(seen.st_mtime, UTC)
-    if known is not None and known.size == seen.st_size:
-        return known
-    manifest, problem = None, ""
-    try:
-        manifest = archive.manifest_of(path)
-    except Damaged as error:
-        problem = error.message
-    except OSError as error:
-        problem = f"It cannot be read: {error.strerror}."
-    return Backup(backup_id, _kind(backup_id), seen.st_size, kept_at, manifest, problem)
-
-
-def _new_seal() -> Seal:
-    return Seal(
-        seal.COST, secrets.token_bytes(seal.SALT_BYTES), secrets.token_bytes(seal.NONCE_BYTES)
-    )
-
-
-def _folder(path: Path) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[Any]:
-    """For us alone, and on the disk when the block ends."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _publish(part: Path, target: Path) -> None:
-    """Give a whole archive its name."""
-    _folder(target.parent)
-    part.replace(target)
-    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):  # some file systems cannot; the file itself is on the disk
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-async def _save(chunks: AsyncIterator[bytes], to: Path) -> None:
-    size = 0
-    with _new_file(to) as file:
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > LARGEST:
-                raise InvalidValue(f"A backup is at most {LARGEST >> 30} GiB large.")
-            if shutil.disk_usage(to.parent).free < SPARE_BYTES + len(chunk):
-                raise InsufficientStorage(
-                    "The disk of the data directory is too full for this upload.",
-                    advice="Free space in the data directory and try again.",
-                )
-            await asyncio.to_thread(file.write, chunk)
