@@ -1,7 +1,7 @@
 """The JSON API of the tests: real settings, catalog, host keys and bus; fleet and swaps by hand."""
 
 import shlex
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -291,6 +291,7 @@ async def web(
     heartbeat_seconds: float = 15.0,
     config: str = CONFIG,
     environ: Mapping[str, str] | None = None,
+    furnish: Callable[[Parts], Parts] = lambda parts: parts,
     **options: Any,
 ) -> AsyncIterator[Web]:
     """`data` becomes a data directory with two hosts, two services and two models."""
@@ -345,6 +346,7 @@ async def web(
         examinations=Examinations(doctor, bus, clock),
         data=DataDir(data),
     )
+    parts = furnish(parts)
     api = create_api(parts, **options)
     edge = create_edge(parts, api, {"v1": _gateway}, log=get_logger("web"))
     transport = httpx.ASGITransport(app=edge)

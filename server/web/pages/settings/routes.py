@@ -6,6 +6,7 @@ from server.web.pages.draw import HEADERS
 from server.web.pages.settings import (
     about_routes,
     access_routes,
+    backup_routes,
     host_routes,
     key_routes,
     section_routes,
@@ -27,6 +28,7 @@ def add(router: APIRouter, site: Site) -> None:
         access_routes,
         key_routes,
         about_routes,
+        backup_routes,
         section_routes,
     ):
         module.add(router, site)

@@ -45,9 +45,10 @@ TABS: Sequence[Tab] = (
     Tab("services", "Services"),
     Tab("engine", "Engine"),
     Tab("gateway", "Gateway"),
+    Tab("keys", "API keys"),
+    Tab("anonymous", "Without a key"),
     Tab("audio", "Audio"),
     Tab("access", "Access"),
-    Tab("keys", "API keys"),
     Tab("links", "Links"),
     Tab("fleet", "Watching"),
     Tab("web", "Browsers"),
@@ -74,6 +75,18 @@ PAGES: Mapping[str, Page] = MappingProxyType(
             ),
             Page(
                 "audio", "Audio", "Limits of speech and speakers.", "Changes take effect at once."
+            ),
+            Page(
+                "anonymous",
+                "Callers without a key",
+                "What a program that sends no API key may use, each address for itself.",
+                "Changes take effect at once.",
+            ),
+            Page(
+                "backup",
+                "Backup",
+                "How often backups are made by themselves, and how many are kept.",
+                "",
             ),
             Page(
                 "fleet",
