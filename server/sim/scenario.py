@@ -28,7 +28,8 @@ class ScenarioError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How one host behaves. Times are seconds, sizes bytes."""
+    """How one host behaves. Times are seconds, sizes bytes. `says` is what an engine writes to its
+    log before it loads, as it is: lines of any kind, however hostile."""
 
     load_seconds: float = 6.0
     fail: str = "none"
@@ -52,6 +53,7 @@ class Scenario:
     memory_counted: str = "available"
     page_cache_bytes: int = 6 * GIB
     extra_memory_bytes: int = 0
+    says: str = ""
 
     def changed(self, changes: Mapping[str, Any]) -> "Scenario":
         """The scenario with `changes` taken over, or ScenarioError naming all that is wrong."""

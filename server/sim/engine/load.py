@@ -121,6 +121,8 @@ class Loader:
             f"model='{self._directory.path}', max_seq_len={self._asked.max_model_len}, "
             f"tensor_parallel_size={self._asked.world}"
         )
+        if self._told.says:
+            self._log.say(self._told.says)
         await self._pause("start")
         self._check_free()
         weights = await self._weights()

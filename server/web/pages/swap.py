@@ -7,6 +7,7 @@ ends, with cause, advice and log where it failed, and always what is served now.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from server.base.units import duration
@@ -177,13 +178,26 @@ def _took(record: SwapRecord) -> str:
     return duration((record.finished_at - (record.started_at or record.created_at)).total_seconds())
 
 
+STEP_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "rb_stopping": "removing the new engine",
+        "rb_starting": "starting the previous model again",
+        "rb_loading": "loading the previous model",
+        "rb_warming": "asking the previous model",
+        "rb_cleaning": "clearing up",
+        "relieving": "letting the old one finish",
+        "retiring": "stopping the old one",
+    }
+)
+
+
 def _step(step: StepRecord, now: datetime) -> Step:
     seconds = step.seconds
     if seconds is None and step.state == "running":
         seconds = max(0.0, (now - step.began_at).total_seconds())
     whole, colon, part = step.name.partition(":")
     return Step(
-        (part.strip() if colon else whole).replace("_", " "),
+        (part.strip() if colon else STEP_WORDS.get(whole, whole)).replace("_", " "),
         bool(colon),
         step.host or "",
         step.state,

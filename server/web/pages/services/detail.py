@@ -25,6 +25,7 @@ from server.web.pages.sweep import SweepCard
 RECENT = 8
 UNKNOWN = "unknown"
 VERSION_LABELS = ("org.opencontainers.image.version", "com.nvidia.nim.version", "version")
+STOPPED = frozenset({"exited", "created", "dead"})
 PAST = {"start": "Started", "stop": "Stopped", "restart": "Restarted"}
 
 
@@ -107,16 +108,16 @@ def service_detail(
 ) -> ServiceDetail:
     """`under_way` and `ended` are its requests, those that ended newest first."""
     clients = [one.client or one.address for one in under_way]
-    told = _told(act, now)
+    told, known = _told(act, now), facts(service, host)
     return ServiceDetail(
         service=row,
-        facts=facts(service, host),
+        facts=known,
         cap=cap_words(service),
         models=", ".join(service.models),
         doing=_doing(row),
         times=times(ended),
         told=told,
-        offers=() if told and told.running else offers(service, clients),
+        offers=() if told and told.running else offers(service, clients, known.state),
         silent=""
         if service.container
         else "No container is named for it in config.yaml (services[].container), so it cannot be "
@@ -166,7 +167,7 @@ def version(container: Container) -> str:
 def uptime(container: Container) -> str:
     """`Up 3 hours (healthy)` of docker: how long, while it runs."""
     if container.state != "running" or not container.status.lower().startswith("up "):
-        return "not running" if container.state in {"exited", "created", "dead"} else UNKNOWN
+        return "not running" if container.state in STOPPED else UNKNOWN
     return container.status[3:].partition(" (")[0]
 
 
@@ -191,10 +192,13 @@ def _doing(row: ServiceRow) -> str:
     return f"{row.in_flight} under way{waiting}"
 
 
-def offers(service: Service, clients: Sequence[str]) -> tuple[Offer, ...]:
-    """Each names what it would stop."""
+def offers(service: Service, clients: Sequence[str], state: str) -> tuple[Offer, ...]:
+    """What makes sense in that state of its container; each names what it would stop."""
     if service.container is None:
         return ()
+    start = Offer("start", "Start", "")
+    if state in STOPPED:
+        return (start,)
     if not clients:
         lost = "No request is under way there now."
     else:
@@ -202,15 +206,15 @@ def offers(service: Service, clients: Sequence[str]) -> tuple[Offer, ...]:
         are = "request is" if len(clients) == 1 else "requests are"
         lost = f"{len(clients)} {are} under way, of {who}: they fail."
     where = f"{service.name} (the container {service.container} on {service.host})"
-    return (
+    stopping = (
         Offer("restart", "Restart", f"Restart {where}? {lost} It does not answer meanwhile."),
         Offer(
             "stop",
             "Stop",
             f"Stop {where}? {lost} Whoever asks for it gets an error until it is started.",
         ),
-        Offer("start", "Start", ""),
     )
+    return stopping if state == "running" else (*stopping, start)
 
 
 def _told(act: Act | None, now: datetime) -> Told | None:
