@@ -65,6 +65,7 @@ def _row(key: dict[str, Any]) -> list[object]:
 @click.option("--requests-per-minute", type=click.IntRange(1))
 @click.option("--tokens-per-minute", type=click.IntRange(1))
 @click.option("--tokens-per-day", type=click.IntRange(1))
+@click.option("--audio-seconds-per-minute", type=click.FloatRange(0, min_open=True))
 @click.option("--audio-seconds-per-day", type=click.FloatRange(0, min_open=True))
 @click.option("--days", type=click.IntRange(1, 36500), help="Days until it expires.")
 @verb
@@ -84,6 +85,7 @@ LIMITS = (
     "requests_per_minute",
     "tokens_per_minute",
     "tokens_per_day",
+    "audio_seconds_per_minute",
     "audio_seconds_per_day",
 )
 

@@ -452,6 +452,13 @@ class Anonymous(Section):
     tokens_per_day: int | None = Field(
         default=None, ge=1, le=10**12, description="Tokens a day (UTC)."
     )
+    audio_seconds_per_minute: float | None = Field(
+        default=None,
+        gt=0,
+        le=10**9,
+        description="Seconds of audio a minute. Like tokens they are known when they were sent; 60 "
+        "is one voice without a pause.",
+    )
     audio_seconds_per_day: float | None = Field(
         default=None, gt=0, le=10**9, description="Seconds of audio a day (UTC)."
     )
@@ -479,19 +486,9 @@ class Auth(Section):
 
     mode: Literal["open", "password"] = Field(
         default="open",
-        description="`open`, for a trusted LAN or VPN; `password` is refused until it is built.",
+        description="`open`, for a trusted LAN or VPN; `password`: browsers log in, programs send "
+        "an API key with the scope read or admin.",
     )
-
-    @field_validator("mode")
-    @classmethod
-    def _only_what_is_enforced(cls, value: str) -> str:
-        """A lock that is not there must not be believed in."""
-        if value != "open":
-            raise ValueError(
-                "password is not built yet, so it would protect nothing: use open, and keep "
-                "strangers off the network that reaches Spark Control"
-            )
-        return value
 
 
 class Web(Section):

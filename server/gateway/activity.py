@@ -68,6 +68,8 @@ class Row:
     prompt_tokens: int | None
     tokens: int | None
     tokens_per_second: float | None
+    audio_seconds: float | None
+    audio_source: str | None
     bytes_in: int
     bytes_out: int
     attempts: int
@@ -114,6 +116,8 @@ def row(passage: Passage, now: float) -> Row:
         prompt_tokens=used.prompt_tokens,
         tokens=used.completion_tokens,
         tokens_per_second=tokens_per_second(passage),
+        audio_seconds=used.audio_seconds,
+        audio_source=None if used.audio_seconds is None else used.audio_source,
         bytes_in=passage.bytes_in,
         bytes_out=passage.bytes_out,
         attempts=passage.attempts,

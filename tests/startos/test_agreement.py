@@ -14,6 +14,7 @@ from tests.startos.box import ROOT, Box
 
 LEFT_OUT = {
     "anonymous.audio_seconds_per_day": "behind the proxy of StartOS everybody has one address",
+    "anonymous.audio_seconds_per_minute": "behind the proxy of StartOS everybody has one address",
     "anonymous.max_in_flight": "behind the proxy of StartOS everybody has one address",
     "anonymous.requests_per_minute": "behind the proxy of StartOS everybody has one address",
     "anonymous.tokens_per_day": "behind the proxy of StartOS everybody has one address",

@@ -125,9 +125,12 @@ class Gate:
 
     def ended(self, passage: Passage) -> None:
         """Charge what the answer cost. One that was kept (cache) cost nothing."""
-        account = None if passage.cached else self._account(passage.caller)
+        now, caller = self._clock.now(), passage.caller
+        if caller.key_id is not None:
+            self._keys.seen(caller.key_id, now)
+        account = None if passage.cached else self._account(caller)
         if account is not None:
-            at = Moment(self._clock.monotonic(), self._clock.now().timestamp())
+            at = Moment(passage.ended or self._clock.monotonic(), now.timestamp())
             account.spend(passage.used, at, passage.charged)
 
     def spend(self, passage: Passage, operation: Operation) -> RateLimited | None:
@@ -161,6 +164,7 @@ class Gate:
             rules.tokens_per_minute,
             rules.tokens_per_day,
             rules.audio_seconds_per_day,
+            rules.audio_seconds_per_minute,
         )
         self._callers.clear()
 

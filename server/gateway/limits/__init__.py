@@ -1,4 +1,5 @@
-"""How much a caller may use: requests and tokens a minute, tokens and audio seconds a UTC day.
+"""How much a caller may use: requests, tokens and audio seconds a minute, and the last two a day
+(UTC).
 
 Owns the windows, the reckoning of each key and of each address without one, and the headers that
 tell it. Pure; time is an argument.

@@ -22,13 +22,15 @@ class Moment(NamedTuple):
 class Account:
     """The reckoning of one caller."""
 
-    __slots__ = ("audio_day", "limits", "requests", "tokens", "tokens_day")
+    __slots__ = ("audio", "audio_day", "limits", "requests", "tokens", "tokens_day")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
         self.requests = None if requests is None else Window(requests)
         self.tokens = None if tokens is None else Bucket(tokens)
+        audio = limits.audio_seconds_per_minute
+        self.audio = None if audio is None else Bucket(audio)
         # Both sums are kept without a limit as well: one may be set in the middle of a day.
         self.tokens_day = Day(_bound(limits.tokens_per_day))
         self.audio_day = Day(_bound(limits.audio_seconds_per_day))
@@ -40,6 +42,8 @@ class Account:
             self.requests = fresh.requests
         if limits.tokens_per_minute != self.limits.tokens_per_minute:
             self.tokens = fresh.tokens
+        if limits.audio_seconds_per_minute != self.limits.audio_seconds_per_minute:
+            self.audio = fresh.audio
         self.tokens_day.limit = fresh.tokens_day.limit
         self.audio_day.limit = fresh.audio_day.limit
         self.limits = limits
@@ -53,10 +57,12 @@ class Account:
         limits = self.limits
         if anew and self.requests is not None and (wait := self.requests.wait(at.monotonic)):
             found.append((f"{limits.requests_per_minute} requests a minute", wait))
-        if (_speaks(operation) or _may_be_anything(operation)) and (
-            wait := self.audio_day.wait(at.wall)
-        ):
-            found.append((f"{limits.audio_seconds_per_day:g} seconds of audio a day", wait))
+        if _speaks(operation) or _may_be_anything(operation):
+            if self.audio is not None and (wait := self.audio.wait(at.monotonic)):
+                minute = limits.audio_seconds_per_minute
+                found.append((f"{minute:g} seconds of audio a minute", wait))
+            if wait := self.audio_day.wait(at.wall):
+                found.append((f"{limits.audio_seconds_per_day:g} seconds of audio a day", wait))
         if _thinks(operation):
             if self.tokens is not None and (wait := self.tokens.wait(at.monotonic)):
                 found.append((f"{limits.tokens_per_minute} tokens a minute", wait))
@@ -97,6 +103,8 @@ class Account:
                 self.tokens.take(at.monotonic, tokens)
         if audio:
             self.audio_day.take(at.wall, audio)
+            if self.audio is not None:
+                self.audio.take(at.monotonic, audio)
 
 
 class Limiter:

@@ -12,6 +12,7 @@ class Limits:
     tokens_per_minute: int | None = None
     tokens_per_day: int | None = None
     audio_seconds_per_day: float | None = None
+    audio_seconds_per_minute: float | None = None
 
     def __bool__(self) -> bool:
         return self != NO_LIMITS

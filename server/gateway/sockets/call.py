@@ -10,7 +10,7 @@ from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
-from server.base.errors import ClientClosed, SessionExpired, SparkError
+from server.base.errors import ClientClosed, SessionExpired, SparkError, UpstreamError
 from server.config.model import Gateway
 from server.gateway.client.tunnel import ACCEPTED, MESSAGE_BYTES, refuse
 from server.gateway.intake.request import named, target
@@ -118,6 +118,8 @@ class SocketCall(Way):
         try:
             with grant.lease.endable():
                 outcome = await self._carried(grant)
+            if outcome == "failed":
+                passage.error = UpstreamError.code
         except SparkError as error:
             # What its caller sent (a path with dots) says nothing of the upstream.
             if error.status >= 500 and self._ended is None and grant.lease.ended is None:

@@ -18,6 +18,7 @@ from server.web.reply import API, PartsOf, reply
 NO_STORE = {"cache-control": "no-store"}
 Ref = Annotated[str, Path(max_length=64)]
 Count = Annotated[int, Field(ge=1, le=10**12)]
+Seconds = Annotated[float, Field(gt=0, le=10**9, allow_inf_nan=False)]
 
 
 def _name(value: str) -> str:
@@ -32,9 +33,8 @@ class LimitsBody(BaseModel):
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     tokens_per_minute: Count | None = None
     tokens_per_day: Count | None = None
-    audio_seconds_per_day: Annotated[float, Field(gt=0, le=10**9, allow_inf_nan=False)] | None = (
-        None
-    )
+    audio_seconds_per_minute: Seconds | None = None
+    audio_seconds_per_day: Seconds | None = None
 
 
 class KeyBody(BaseModel):

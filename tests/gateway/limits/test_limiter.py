@@ -109,6 +109,21 @@ def test_tokens_are_charged_at_the_end_and_their_debt_holds_up_the_next() -> Non
     assert check(made, "k1", "anna", CHAT, later(60.2)) is None
 
 
+def test_audio_of_a_minute_is_made_up_like_tokens() -> None:
+    """A recording of an hour holds up the next one; a voice without a pause holds up nothing."""
+    made = limiter(audio_seconds_per_minute=60)
+    for second in range(300):
+        assert check(made, "k1", "anna", SPEECH_IN, later(second)) is None
+        charge(made, "k1", Used(audio_seconds=1.0), later(second))
+    made = limiter(audio_seconds_per_minute=120)
+    charge(made, "k1", Used(audio_seconds=3600.0), NOON)
+    error = check(made, "k1", "anna", SPEECH_IN, NOON)
+    assert error is not None
+    assert "120 seconds of audio a minute" in error.message
+    assert error.retry_after == pytest.approx((3600 - 120 + 1) / 2)
+    assert check(made, "k1", "anna", CHAT, NOON) is None
+
+
 def test_audio_and_tokens_do_not_hold_up_each_other() -> None:
     """Nor what costs neither."""
     made = limiter(tokens_per_day=10, audio_seconds_per_day=60)

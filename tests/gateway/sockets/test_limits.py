@@ -91,6 +91,19 @@ async def test_a_stream_that_uses_up_its_seconds_is_closed(tmp_path: Path) -> No
         assert refused.value.status == 429
 
 
+async def test_a_stream_may_not_be_faster_than_its_minute(tmp_path: Path) -> None:
+    """The clock of this house stands still, so that the minute never comes back."""
+    async with guarded(tmp_path) as (one, running):
+        _, headers = await key(one, Limits(audio_seconds_per_minute=3))
+        async with running.session.ws_connect(running.url + STREAM, headers=headers) as socket:
+            for _ in range(2):
+                await socket.send_bytes(SECOND)
+                assert await socket.receive_bytes() == SECOND
+            await socket.send_bytes(SECOND)
+            _, code, reason = await closed(socket)
+            assert (code, "3 seconds of audio a minute" in reason) == (1008, True)
+
+
 async def test_openais_dialect_is_told_by_an_event_first(tmp_path: Path) -> None:
     """With the answer that went over the limit before it."""
     async with guarded(tmp_path) as (one, running):

@@ -34,6 +34,7 @@ LIMITS = (
     ("requests_per_minute", "Requests a minute"),
     ("tokens_per_minute", "Tokens a minute"),
     ("tokens_per_day", "Tokens a day"),
+    ("audio_seconds_per_minute", "Seconds of audio a minute"),
     ("audio_seconds_per_day", "Seconds of audio a day"),
 )
 _WHOLE = ("requests_per_minute", "tokens_per_minute", "tokens_per_day")
@@ -47,6 +48,7 @@ _WRONG = {
     "requests_per_minute": "use a whole number from 1 to 1000000, or leave it empty",
     "tokens_per_minute": "use a whole number of at least 1, or leave it empty",
     "tokens_per_day": "use a whole number of at least 1, or leave it empty",
+    "audio_seconds_per_minute": "use a number above 0, or leave it empty",
     "audio_seconds_per_day": "use a number above 0, or leave it empty",
     "expires_at": "use a date and time like 2027-01-31T12:00 (UTC), or leave it empty",
 }
