@@ -20,12 +20,16 @@ from starlette.types import ASGIApp
 
 from server.audio import merging
 from server.audio.scrub import service as scrubbing
+from server.auth.ledger import SessionLedger
+from server.auth.password import Password
+from server.auth.service import Auth
 from server.base.bus import EventBus
 from server.base.clock import Clock, SystemClock
 from server.base.errors import NotFound, SparkError, Unavailable
 from server.base.finding import Finding
 from server.base.ids import new_id
 from server.base.lines import Lines
+from server.base.logs import get_logger
 from server.catalog.discovery import discover
 from server.catalog.model import Catalog, Model
 from server.catalog.service import CatalogService
@@ -74,6 +78,7 @@ from server.web.app import create_api, create_edge
 from server.web.container_logs import ContainerLogs
 from server.web.discovery import DiscoveryCache
 from server.web.guard import from_browser
+from server.web.lock import KeyHolders
 from server.web.metrics import FleetCollector, SwapMetrics
 from server.web.observe import Observed
 from server.web.pages.attempt import routes as attempt
@@ -85,6 +90,7 @@ from server.web.readiness import checks
 
 SHUTDOWN_GRACE_SECONDS = 2.0
 REFRESH_SECONDS = 1.0
+KEEP_SECONDS = 300.0
 ENGINE_HTTP_LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=8)
 
 
@@ -119,6 +125,7 @@ class App:
     usage: Usage
     load: Load
     backups: BackupService
+    auth: Auth
     upstream: UpstreamClient
     http: httpx.AsyncClient
     bus: EventBus
@@ -129,6 +136,7 @@ class App:
         """Raises `SparkError` when the database cannot be used; hosts may all be down."""
         await self.database.open()
         await self.keys.start()
+        await self.auth.load()
         await self.usage.start()
         self.gate.restore(await self.usage.today())
         await self.fleet.start()
@@ -142,6 +150,7 @@ class App:
         await self.backups.start()
         self.tasks.add(asyncio.create_task(self._watch_files(), name="settings and catalog files"))
         self.tasks.add(asyncio.create_task(self._prepare(), name="compile templates"))
+        self.tasks.add(asyncio.create_task(self._keep_sessions(), name="sessions"))
 
     async def begin_shutdown(self) -> None:
         """Tell every open stream, so that the server can end: event streams, then chat answers."""
@@ -169,6 +178,7 @@ class App:
         await self.fleet.close()
         await self.pool.close()
         await self.upstream.close()
+        await self.auth.keep()
         await self.keys.close()
         await self.usage.close()
         await self.http.aclose()
@@ -184,6 +194,14 @@ class App:
         """What the first page needs, beside the loop, when the start is over."""
         await asyncio.sleep(REFRESH_SECONDS)
         await asyncio.to_thread(self.site.pen.prepare)
+
+    async def _keep_sessions(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            try:
+                await self.auth.keep()
+            except SparkError as error:  # a full disk: they are kept in memory meanwhile
+                get_logger("auth").warning("sessions not saved", error=error.message)
 
     async def _watch_files(self) -> None:
         """Edits by hand take effect without a restart; problems are told once."""
@@ -305,6 +323,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     )
     known = partial(_known, catalog, store)
     usage = Usage(UsageLedger(database), clock, known=known)
+    auth = Auth(Password(data.password), SessionLedger(database), clock, secrets.token_bytes)
     backups = BackupService(
         data=data,
         database=database,
@@ -385,6 +404,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         keys=keys,
         usage=usage,
         backups=backups,
+        auth=auth,
         bus=bus,
         clock=clock,
         doctor=examine,
@@ -409,7 +429,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         public_key=public_key,
         refusal=lambda model: _refusal(model, store.current),
     )
-    edge = create_app(parts, gateway, site)
+    edge = create_app(parts, gateway, site, gate)
     app = App(
         edge=edge,
         lane=make_lane(gateway.crew, client, edge, from_browser),
@@ -438,6 +458,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         usage=usage,
         load=load,
         backups=backups,
+        auth=auth,
         upstream=upstream,
         http=http,
         bus=bus,
@@ -447,10 +468,14 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     return app
 
 
-def create_app(parts: Parts, gateway: ASGIApp, site: Site) -> Observed:
-    """The ASGI application: the gateway in front, the JSON API and the pages behind."""
+def create_app(
+    parts: Parts, gateway: ASGIApp, site: Site, keys: KeyHolders | None = None
+) -> Observed:
+    """The ASGI application: the gateway in front, the JSON API and the pages behind. `keys` open
+    the lock on these."""
     api = create_api(parts, pages=[attempt.routes(site, gateway), routes(site)])
-    return create_edge(parts, api, dict.fromkeys(SEGMENTS, gateway), log=Lines("web"))
+    edges = dict.fromkeys(SEGMENTS, gateway)
+    return create_edge(parts, api, edges, log=Lines("web"), keys=keys)
 
 
 def _refusal(model: Model, settings: Settings) -> SparkError | None:

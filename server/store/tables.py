@@ -89,3 +89,15 @@ usage = Table(
     Column("bytes_out", BigInteger, nullable=False),
     comment="What each key used of each model, by day in UTC.",
 )
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("last_used_at", String(32), nullable=False),
+    Column("address", String(80), nullable=False),
+    Column("agent", String(200), nullable=False),
+    comment="Who is logged in: a digest of what the browser holds, never that itself.",
+)

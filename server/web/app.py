@@ -3,7 +3,8 @@
 Observed   request id, headers, one log line, metrics      every request
   Guard    foreign web pages and rebound names             every request
     Dispatcher ── v1 ──> Gateway                           never enters FastAPI
-      Door ── /ui/try/v1 ──> Gateway                       asked by a page of ours
+      Lock     who has logged in, when that is asked for   every request but the gateway's
+       Door ── /ui/try/v1 ──> Gateway                      asked by a page of ours
         Entry    paths, HEAD, bound of the body
           FastAPI   JSON API and pages
 """
@@ -27,12 +28,15 @@ from server.web.api import (
     keys,
     models,
     services,
+    sessions,
+    settings,
     swaps,
     sweeps,
     usage,
 )
 from server.web.entry import Entry
 from server.web.guard import Guard
+from server.web.lock import KeyHolders, Lock
 from server.web.metrics import RequestMetrics
 from server.web.observe import Log, Observed
 from server.web.pages.attempt.door import Door
@@ -57,7 +61,20 @@ def create_api(
     )
     app.state.parts = parts
     errors.install(app)
-    for module in (hosts, models, swaps, services, activity, sweeps, keys, usage, backups, events):
+    for module in (
+        hosts,
+        models,
+        swaps,
+        services,
+        activity,
+        sweeps,
+        keys,
+        usage,
+        backups,
+        sessions,
+        settings,
+        events,
+    ):
         app.include_router(module.routes())
     app.add_api_route(API, _index, methods=["GET"], include_in_schema=False)
     app.add_api_route(f"{API}/openapi.json", _schema, methods=["GET"], include_in_schema=False)
@@ -76,7 +93,7 @@ async def _schema(request: Request) -> Response:
 async def _index() -> Response:
     nouns = (
         *("hosts", "models", "knobs", "discovery", "swaps", "services"),
-        *("activity", "sweeps", "keys", "usage", "backups", "events"),
+        *("activity", "sweeps", "keys", "usage", "backups", "sessions", "settings", "events"),
     )
     links = {noun: f"{API}/{noun}" for noun in nouns}
     return reply({"version": __version__, "links": links | {"openapi": f"{API}/openapi.json"}})
@@ -88,10 +105,16 @@ def create_edge(
     routes: Mapping[str, ASGIApp],
     *,
     log: Log,
+    keys: KeyHolders | None = None,
 ) -> Observed:
     """What the server runs. `routes` maps first path segments past FastAPI: `{"v1": gateway}`."""
     # What a page of ours asks of the gateway streams past the bound of the body.
-    dispatcher = Dispatcher(Door(Entry(inner), routes["v1"]), routes)
+    door: ASGIApp = Door(Entry(inner), routes["v1"])
+    if parts.auth is not None and keys is not None:
+        door = Lock(
+            door, mode=lambda: parts.settings.current.auth.mode, sessions=parts.auth, keys=keys
+        )
+    dispatcher = Dispatcher(door, routes)
     return Observed(
         Guard(dispatcher, allowed_hosts=parts.allowed_hosts),
         clock=parts.clock,

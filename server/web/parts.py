@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from server.auth.service import Auth
 from server.base.bus import EventBus
 from server.base.clock import Clock
 from server.base.errors import Unavailable
@@ -20,7 +21,7 @@ from server.base.health import Verdict
 from server.catalog.model import Catalog, Model
 from server.catalog.service import Checked
 from server.config.marks import Origin
-from server.config.model import Host, Service, Settings
+from server.config.model import Host, Link, Service, Settings
 from server.config.paths import DataDir
 from server.fleet.acts import Act, Verb
 from server.fleet.examination import Examinations
@@ -66,6 +67,8 @@ class SettingsStore(Protocol):
     async def save_section(
         self, section: str, changes: Mapping[str, Any], mark: str | None = None
     ) -> object: ...
+
+    async def save_links(self, links: Sequence[Link], mark: str | None = None) -> object: ...
 
     def mark(self, section: str, item: str | None = None) -> str: ...
 
@@ -309,6 +312,14 @@ class Parts:
     rehearsals: Rehearsals | None = None
     admission: Callable[[], Snapshot] = lambda: Snapshot((), (), {})
     backups: Backups | None = None
+    auth: Auth | None = None
+
+    @property
+    def locking(self) -> Auth:
+        """Raises `Unavailable` where nobody can log in."""
+        if self.auth is None:
+            raise Unavailable("Nobody can log in here.")
+        return self.auth
 
     @property
     def keeping(self) -> Backups:

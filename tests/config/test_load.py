@@ -283,10 +283,3 @@ def test_the_program_reads_only_what_it_is_given(
     """The environment is an argument."""
     monkeypatch.setitem(os.environ, "SPARK_CONTROL_LOG__LEVEL", "loud")
     assert load(tmp_path, {}).log.level == "info"
-
-
-def test_a_login_that_is_not_built_is_refused_rather_than_believed(tmp_path: Path) -> None:
-    """`auth.mode: password` must not start an app that lets everybody in."""
-    (tmp_path / "config.yaml").write_text("auth: {mode: password}\n")
-    with pytest.raises(ConfigError, match="would protect nothing"):
-        load(tmp_path, {})

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Path as PathParam
 
 from server.base.errors import NotFound
-from server.web.pages import host_page, load, styleguide
+from server.web.pages import host_page, load, login, styleguide
 from server.web.pages.assets import Assets
 from server.web.pages.draw import HEADERS, Pen
 from server.web.pages.flash import QUIET, Flash
@@ -94,6 +94,7 @@ def routes(site: Site) -> APIRouter:
     settings.add(router, site)
     welcome.add(router, site)
     styleguide.add(router, site)
+    login.add(router, site)
     add("/ui/{part}", pages.fragment, methods=["GET"])
     add("/static/{name:path}", pages.asset, methods=["GET"])
     return router

@@ -1,0 +1,182 @@
+"""The lock on the dashboard and the JSON API, when `auth.mode` is `password`.
+
+Pure ASGI, in front of everything but the gateway, which has its own keys. Lets in who holds a
+session (a cookie) or an API key with the right scope; a browser that opens a page is sent to the
+login and back, everybody else gets an error. A session that is ended ends what streams to it.
+Refuses to decide: `server.auth.doors` says what a path needs.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, Protocol
+from urllib.parse import quote
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.auth.doors import Need, need, opens
+from server.auth.session import COOKIE, Session
+from server.base.errors import Forbidden, InvalidApiKey, SparkError
+from server.gateway.keys import token
+from server.gateway.model import Caller
+from server.gateway.wire import NOTES, REQUEST_ID, Header, error_answer, header
+
+SESSION = "spark.session"
+"""Where in the scope the session of a request is found."""
+STRANGER = "spark.stranger"
+"""Set in the scope of a request that was let in without having to show anything."""
+
+Mode = Literal["open", "password"]
+
+
+class Sessions(Protocol):
+    def find(self, cookie: str) -> Session | None: ...
+
+    def over(self, session_id: str) -> asyncio.Event: ...
+
+
+class KeyHolders(Protocol):
+    """Raises `InvalidApiKey` and `RateLimited`."""
+
+    def identify(self, headers: list[Header], address: str) -> Caller: ...
+
+
+class Lock:
+    """`mode` is asked for each request: a change of the settings takes effect at once."""
+
+    def __init__(
+        self, app: ASGIApp, *, mode: Callable[[], Mode], sessions: Sessions, keys: KeyHolders
+    ) -> None:
+        self._app = app
+        self._mode = mode
+        self._sessions = sessions
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        session = self._session(scope["headers"])
+        if session is not None:
+            scope[SESSION] = session
+        if self._mode() == "open":
+            await self._app(scope, receive, send)
+            return
+        wanted = need(scope.get("method", "GET"), scope["path"])
+        if session is not None and wanted != "nothing":
+            await _while(self._sessions.over(session.id), self._app, scope, receive, send)
+            return
+        try:
+            self._check(scope, wanted)
+        except SparkError as error:
+            await _refuse(scope, send, error)
+        else:
+            await self._app(scope, receive, send)
+
+    def _session(self, headers: list[Header]) -> Session | None:
+        cookie = cookie_of(headers, COOKIE)
+        return self._sessions.find(cookie) if cookie else None
+
+    def _check(self, scope: Scope, wanted: Need) -> None:
+        presented = token.presented(scope["headers"])
+        ours = presented is not None and token.is_ours(presented)
+        if wanted == "nothing" and not ours:
+            scope[STRANGER] = SESSION not in scope
+            return
+        if not ours:
+            raise InvalidApiKey(
+                "Log in first, or send an API key.",
+                advice="Programs send `Authorization: Bearer sk-spark-…` with a key that has the "
+                "scope read or admin; the command line takes it from SPARK_CONTROL_API_KEY.",
+            )
+        client = scope.get("client")
+        caller = self._keys.identify(scope["headers"], client[0] if client else "")
+        if not opens(caller.scopes, wanted):
+            raise Forbidden(
+                f"The key {caller.name!r} may not do this.",
+                advice=f"It needs the scope `{wanted}`.",
+            )
+
+
+def cookie_of(headers: list[Header], name: str) -> str | None:
+    """The first cookie of this name. What else is in the header is not looked at."""
+    wanted = f"{name}="
+    for key, value in headers:
+        if key == b"cookie":
+            for part in value.decode("latin-1").split(";"):
+                if part.strip().startswith(wanted):
+                    return part.strip().removeprefix(wanted)
+    return None
+
+
+# ---- saying no
+
+
+async def _refuse(scope: Scope, send: Send, error: SparkError) -> None:
+    scope.setdefault(NOTES, {})["error"] = error.code
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": error.message})
+        return
+    login = login_address(scope)
+    if login is not None and isinstance(error, InvalidApiKey):
+        await _answer(send, 303, [(b"location", login.encode()), (b"cache-control", b"no-store")])
+        return
+    status, headers, body = error_answer(error, scope.get(REQUEST_ID))
+    if isinstance(error, InvalidApiKey) and header(scope["headers"], b"hx-request") == b"true":
+        # The page is told to go: what it shows may not be shown any more.
+        headers = [*headers, (b"hx-redirect", b"/login")]
+    await _answer(send, status, headers, body)
+
+
+def login_address(scope: Scope) -> str | None:
+    """Where a browser that opens a page is sent; None for everything else."""
+    accepts = header(scope["headers"], b"accept") or b""
+    opened = scope["method"] in {"GET", "HEAD"} and b"text/html" in accepts
+    if not opened or scope["path"].startswith(("/api", "/ui/")):
+        return None
+    query = scope.get("query_string", b"").decode("latin-1")
+    wanted = scope["path"] + (f"?{query}" if query else "")
+    return "/login" if wanted == "/" else f"/login?next={quote(wanted, safe='')}"
+
+
+async def _answer(send: Send, status: int, headers: list[Header], body: bytes = b"") -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+# ---- a session that ends
+
+
+async def _while(
+    over: asyncio.Event, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """For what is still being answered, the end of its session is as if the caller had left; the
+    answer is ended, since the caller has not."""
+    unfinished = False
+
+    async def noted(message: Message) -> None:
+        nonlocal unfinished
+        if message["type"] == "http.response.start":
+            unfinished = True
+        elif message["type"] == "http.response.body":
+            unfinished = message.get("more_body", False)
+        await send(message)
+
+    await app(scope, _until(receive, over), noted)
+    if unfinished and over.is_set():
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _until(receive: Receive, over: asyncio.Event) -> Receive:
+    async def either() -> Message:
+        if over.is_set():
+            return {"type": "http.disconnect"}
+        message = asyncio.ensure_future(receive())
+        ended = asyncio.ensure_future(over.wait())
+        try:
+            await asyncio.wait({message, ended}, return_when=asyncio.FIRST_COMPLETED)
+            return message.result() if message.done() else {"type": "http.disconnect"}
+        finally:
+            message.cancel()
+            ended.cancel()
+
+    return either
