@@ -17,6 +17,7 @@ from server.launch.model import PlannedCommand
 from server.web.checking import Check
 from server.web.pages.form import FormView
 from server.web.pages.frame import Page
+from server.web.pages.models.drift import Change
 from server.web.pages.models.entries import FitView, fit_view
 from server.web.pages.models.knobs import KnobGroup, groups
 from server.web.pages.models.typed import at_field, choices
@@ -71,7 +72,8 @@ def _serves(rest: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CheckView:
-    """`asked` False: the form is as it was opened, and nothing has been checked."""
+    """`asked` False: the form is as it was opened, and nothing has been checked. `drift` is what
+    would change for the engine that serves this model now; empty as well when none does."""
 
     template: ClassVar[str] = "model/check.html"
     kept: ClassVar[bool] = False
@@ -81,6 +83,7 @@ class CheckView:
     commands: tuple[Command, ...] = ()
     refused: str = ""
     fit: FitView | None = None
+    drift: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,9 @@ def entry_form(
     )
 
 
-def check_view(check: Check, typed: Sequence[tuple[str, str]] = ()) -> CheckView:
+def check_view(
+    check: Check, typed: Sequence[tuple[str, str]] = (), drift: tuple[Change, ...] = ()
+) -> CheckView:
     """`typed` are faults of the form itself, by form field."""
     faults = [Fault(name, name, text) for name, text in typed]
     faults += [Fault(at_field(param), param, text) for param, text in check.problems]
@@ -182,6 +187,7 @@ def check_view(check: Check, typed: Sequence[tuple[str, str]] = ()) -> CheckView
         commands=commands_of(check.commands),
         refused=check.refused,
         fit=None if check.fit is None or faults else fit_view(check.fit),
+        drift=drift,
     )
 
 

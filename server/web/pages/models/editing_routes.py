@@ -32,7 +32,7 @@ from server.web.pages.models.editing import (
     entry_form,
     errors_of,
 )
-from server.web.pages.models.gather import draw_found, offered_body
+from server.web.pages.models.gather import draw_found, drift_of, offered_body
 from server.web.pages.models.typed import PAGES, body_of, values_from, values_of
 from server.web.pages.site import Site, draw_frame
 from server.web.parts import Parts
@@ -167,7 +167,8 @@ def _entry(
 
 def _opened(parts: Parts, model: Model) -> EntryForm:
     """With the commands as they are now."""
-    check = check_view(checked(parts, model.to_dict(), model.id))
+    found = checked(parts, model.to_dict(), model.id)
+    check = check_view(found, drift=drift_of(parts, model))
     return _entry(parts, fresh(values_of(model), version_of(model)), model.id, check)
 
 
@@ -194,7 +195,8 @@ def _looked_at(
         found = checked(parts, body, editing)
     except SparkError as error:  # the body is no entry at all
         found = Check(((error.param or "", error.message),))
-    return body, check_view(found, wrong)
+    changes = drift_of(parts, found.model) if found.model is not None and editing else ()
+    return body, check_view(found, wrong, changes)
 
 
 def _form(given: dict[str, str], errors: tuple[tuple[str, str], ...], message: str) -> FormView:

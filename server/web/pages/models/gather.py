@@ -92,6 +92,12 @@ def _running(parts: Parts, model: Model) -> Running | None:
     )
 
 
+def drift_of(parts: Parts, model: Model) -> tuple[Change, ...]:
+    """Of an entry that is not saved yet, against the engine that serves the saved one."""
+    serving = next((one for one in parts.swaps.layout() if one.model == model.id), None)
+    return () if serving is None else _drift(parts, model, serving) or ()
+
+
 def _drift(parts: Parts, model: Model, serving: Serving) -> tuple[Change, ...] | None:
     try:
         wanted = build_spec(model, parts.settings.current)
