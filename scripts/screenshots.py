@@ -88,6 +88,7 @@ def shots(model: str, host: str, service: str, swap: str) -> tuple[Shot, ...]:
         Shot("settings-services", "/settings/services"),
         Shot("settings-gateway", "/settings/gateway"),
         Shot("settings-audio", "/settings/audio"),
+        Shot("settings-access", "/settings/access"),
         Shot("settings-keys", "/settings/keys"),
         Shot("settings-backup", "/settings/backup"),
         Shot("settings-about", "/settings/about"),

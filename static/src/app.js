@@ -30,11 +30,19 @@
   const down = () => {
     lost = lost || Date.now();
   };
+  // The session is over: what is shown here may not be shown any more.
+  const toLogin = () => {
+    const wanted = encodeURIComponent(location.pathname + location.search);
+    location.assign(`/login?next=${wanted}`);
+  };
   events.addEventListener("htmx:sse:after:connection", up);
   events.addEventListener("htmx:sse:after:message", () => {
     heard = Date.now();
   });
-  events.addEventListener("htmx:sse:error", down);
+  events.addEventListener("htmx:sse:error", (event) => {
+    if (event.detail?.status === 401) toLogin();
+    down();
+  });
   events.addEventListener("htmx:sse:close", () => {
     connection = null;
     down();
@@ -216,6 +224,7 @@
     htmx_before_swap: (element, detail) => {
       const ctx = detail.ctx;
       if (ctx.response?.headers?.get("x-spark-fragment")) return true;
+      if (ctx.response?.status === 401) toLogin();
       if (isForm(ctx)) flash("error", complaint(ctx));
       return false;
     },
