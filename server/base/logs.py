@@ -7,6 +7,7 @@ logging. `bind` puts the request id and the swap id into every line of the curre
 
 import logging
 import math
+import re
 import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -42,6 +43,7 @@ NAMES = 512
 TEXTS = 2048
 TEXT_LIMIT = 256
 _LARGE = 2**63
+_OUR_ID = re.compile(r"[a-z]{3,8}-[0-9a-z]{14}")
 _DEPTH = 6
 _ITEMS = 200
 # Libraries whose informational lines are one per packet or request.
@@ -155,6 +157,8 @@ class Renderer(logging.Formatter):
         return orjson.dumps(body).decode()
 
     def _cleaned(self, value: str, secrets: Collection[str], texts: dict[str, str]) -> str:
+        if _OUR_ID.fullmatch(value):
+            return value
         text = _text(value, secrets)
         if len(texts) >= TEXTS:
             texts.clear()

@@ -4,7 +4,7 @@ change: `Router`, `UpstreamClient`, `Gatekeeper`, `Observer`."""
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from server.base.errors import SparkError
 from server.base.health import Verdict
@@ -105,8 +105,7 @@ class Route:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """One request that wants to be let in. `arrived` is monotonic seconds; `patience` how long it
     may wait; `exclude` the upstreams that failed it already; `bridge` whether another model may
     answer while its own is being loaded (not with `X-Spark-No-Bridge`)."""
@@ -135,8 +134,7 @@ Outcome = Literal["answered", "failed", "left"]
 (no connection, broke off, 5xx, too slow), or the caller left before that could be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """Leave to send one request: where to, under which name, and the lease that is held for it.
 
     `rewrite`: the model name to put into the body, None when the upstream knows the one in it.
@@ -272,7 +270,7 @@ class Passage:
     bytes_out: int = 0
     attempts: int = 0
     cached: bool = False
-    used: Used = field(default_factory=Used)
+    used: Used = NOTHING
     charged: Used = NOTHING
     stop: Callable[[SparkError], None] | None = None
 

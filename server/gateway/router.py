@@ -6,7 +6,6 @@ admission.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from server.config.model import Settings
@@ -89,7 +88,7 @@ class GatewayRouter:
         if route is None:
             return None
         demand.mark(model, ask)
-        grant = await self._admission.admit(replace(ask, route=route), heard)
+        grant = await self._admission.admit(ask._replace(route=route), heard)
         served = model_of(route.pool)
         if served is not None:
             demand.granted(served)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from server.base.errors import SparkError
 from server.gateway.model import Caller, Outcome, Upstream, Waiting
@@ -11,8 +12,7 @@ MODEL_POOL = "model:"
 never answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One request that wants in. `ticket` is unique in the app's life and grows. `client` is whom
     `client_cap` counts and among whom the places of a queue are shared; `queue_limit` how many may
     wait in this pool. Times are monotonic."""

@@ -184,6 +184,8 @@ class Scheduler:
         out.reported = True
         if event.outcome == "answered":
             out.pool.learned.saw(now - out.since)
+            if out.seat.breaker is breakers.NEW:
+                return []
             return self._judge(out.seat, breakers.Answered(event.ticket), now)
         if event.outcome == "failed":
             return self._judge(out.seat, breakers.Failed(event.ticket), now)

@@ -53,8 +53,7 @@ def _may_use(ask: Ask, route: Route, catalog: Catalog) -> bool:
 def bridged(grant: Grant, name: str) -> Grant:
     """The grant with what its caller is told, and with a name that the bridge knows."""
     model = grant.route.model
-    return replace(
-        grant,
+    return grant._replace(
         rewrite=grant.rewrite or model,
         notes=(
             *grant.notes,

@@ -77,6 +77,11 @@ class Keys:
     def used(self, key: Key) -> None:
         self._used[key.id] = self._clock.now()
 
+    def seen(self, key_id: str, now: datetime) -> None:
+        """What was asked by this key was answered now."""
+        if key_id in self._keys:
+            self._used[key_id] = now
+
     # -- for people
 
     def every(self) -> tuple[Key, ...]:

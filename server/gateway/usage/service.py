@@ -6,7 +6,7 @@ saved. A crash loses what was counted since the last save, ten seconds at most.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 
 from server.base.clock import Clock
 from server.base.errors import SparkError
@@ -41,6 +41,8 @@ class Usage:
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stuck = False
+        self._today: date | None = None
+        self._written = ""
 
     async def start(self) -> None:
         """Raises what the database raises."""
@@ -57,11 +59,14 @@ class Usage:
         await self.flush()
 
     def __call__(self, passage: Passage) -> None:
-        model = passage.model
-        if not model or not self._known(model):
-            model = OTHER if model else ""
-        key_id = passage.caller.key_id or ANONYMOUS
-        self._row(Place(day_of(self._clock.now()), key_id, model, passage.route)).count(passage)
+        model, key_id = passage.model, passage.caller.key_id or ANONYMOUS
+        place = Place(self._day(), key_id, model, passage.route)
+        row = self._rows.get(place)
+        if row is None:
+            if not model or not self._known(model):
+                place = place._replace(model=OTHER if model else "")
+            row = self._row(place)
+        row.count(passage)
 
     def add_gpu_seconds(self, key_id: str | None, model: str, day: str, seconds: float) -> None:
         """For whoever measures them; of no route. `day` as in `day_of`."""
@@ -100,6 +105,13 @@ class Usage:
         return True
 
     # -- inside
+
+    def _day(self) -> str:
+        """Written anew when it is another one."""
+        today = self._clock.now().date()
+        if today != self._today:
+            self._today, self._written = today, today.isoformat()
+        return self._written
 
     def _row(self, place: Place) -> Sums:
         row = self._rows.get(place)

@@ -1,6 +1,5 @@
 """What the demand remembers: who waits, what failed, when each model was used; and the outlook."""
 
-from dataclasses import replace
 
 import pytest
 
@@ -170,5 +169,5 @@ class TestBridge:
         assert self.found("tiny", ask("large", exclude=frozenset({"tiny@spark-1"}))) is None
         assert self.found("tiny", ask("large", models=frozenset({"large"}))) is None
         assert self.found("tiny", ask("large", models=frozenset({"large", "tiny"}))) is not None
-        vectors = replace(ask("large"), operation=OPERATIONS["/v1/embeddings"])
+        vectors = ask("large")._replace(operation=OPERATIONS["/v1/embeddings"])
         assert self.found("tiny", vectors) is None
