@@ -160,8 +160,9 @@ def version(container: Container) -> str:
     for name in VERSION_LABELS:
         if labels.get(name):
             return labels[name]
-    name, _, tag = container.image.rpartition("/")[2].partition(":")
-    return tag.partition("@")[0] if name and tag and tag != "latest" else UNKNOWN
+    named = container.image.partition("@")[0].rpartition("/")[2]
+    tag = named.partition(":")[2]
+    return tag if tag and tag != "latest" else UNKNOWN
 
 
 def uptime(container: Container) -> str:
