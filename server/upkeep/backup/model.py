@@ -15,12 +15,14 @@ SUFFIX = ".tar.gz"
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One archive that is kept here. `manifest` None: it cannot be read (`problem` says why)."""
+    """One archive that is kept here, since `kept_at`. `changed_at` is the file's. `manifest` None:
+    it cannot be read (`problem` says why)."""
 
     id: str
     kind: Kind
     size: int
     kept_at: datetime
+    changed_at: datetime
     manifest: Manifest | None
     problem: str = ""
 

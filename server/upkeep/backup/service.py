@@ -132,7 +132,10 @@ class BackupService:
         return self._staged
 
     def due_at(self) -> datetime | None:
-        made = [one.kept_at for one in self._known.values() if one.kind == "scheduled"]
+        # One from a time that is still to come (a clock that was wrong) puts nothing off.
+        now = self._clock.now()
+        times = [one.kept_at for one in self._known.values() if one.kind == "scheduled"]
+        made = [at for at in times if at <= now]
         return due(max(made, default=None), self._started, self._settings().every_hours)
 
     def schedule(self) -> dict[str, Any]:

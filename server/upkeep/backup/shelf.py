@@ -53,8 +53,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _backup(path: Path, backup_id: str, known: Backup | None) -> Backup:
     seen = path.stat()
-    kept_at = datetime.fromtimestamp(seen.st_mtime, UTC)
-    if known is not None and (known.size, known.kept_at) == (seen.st_size, kept_at):
+    kept_at = changed_at = datetime.fromtimestamp(seen.st_mtime, UTC)
+    if known is not None and (known.size, known.changed_at) == (seen.st_size, changed_at):
         return known
     manifest, problem = None, ""
     try:
@@ -64,7 +64,9 @@ def _backup(path: Path, backup_id: str, known: Backup | None) -> Backup:
     except OSError as error:
         problem = f"It cannot be read: {error.strerror}."
     kind = next(one for one in KINDS if backup_id.startswith(f"{one}-"))
-    return Backup(backup_id, kind, seen.st_size, kept_at, manifest, problem)
+    if manifest is not None and kind != "uploaded":
+        kept_at = manifest.made_at
+    return Backup(backup_id, kind, seen.st_size, kept_at, changed_at, manifest, problem)
 
 
 def tidy(folder: Path) -> None:
