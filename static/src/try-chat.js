@@ -78,9 +78,11 @@
 
   // ---- the request, as the code beside the form has it
 
+  // A question that was never answered is not asked again together with the next one.
+  const answered = (one, at) => one.role !== "user" || turns[at + 1]?.role !== "user";
   const asked = () => {
     const system = value("system");
-    const body = { model: value("model"), messages: turns.map(({ role, content }) => ({ role, content })) };
+    const body = { model: value("model"), messages: turns.filter(answered).map(({ role, content }) => ({ role, content })) };
     if (system.trim()) body.messages.unshift({ role: "system", content: system });
     for (const [name, good, words] of [
       ["temperature", (n) => n >= 0 && n <= 2, "The temperature is a number from 0 to 2."],
@@ -174,6 +176,7 @@
     };
     let requestId = "";
     status.textContent = "Asking.";
+    again.disabled = true;
     shown.made.setAttribute("aria-busy", "true");
     return kit
       .post("/chat/completions", body, signal)
@@ -201,13 +204,23 @@
         shown.made.removeAttribute("aria-busy");
         const ended = { stopped: "Stopped.", failed: "Broken off.", length: "Cut off at the most tokens it may write." }[seen.finish] || "";
         figures.textContent = "";
-        if (seen.text || seen.thoughts || seen.finish !== "failed") finish(shown, seen.text, [words(seen), ended].filter(Boolean).join(" "));
-        else shown.made.remove();
+        again.disabled = false;
+        const nothing = !seen.text && !seen.thoughts;
+        if (nothing && (seen.finish === "failed" || seen.finish === "stopped")) takeBack(shown);
+        else finish(shown, seen.text, [words(seen), ended].filter(Boolean).join(" "));
         status.textContent = seen.finish === "failed" ? "" : ended || `The answer is complete: ${words(seen)}`;
         if (seen.text) turns.push({ role: "assistant", content: seen.text });
         remember();
         toEnd();
       });
+  };
+
+  // Nothing came: the question is where it was typed, to be sent again or changed.
+  const takeBack = (shown) => {
+    shown.made.remove();
+    if (message.value) return;
+    message.value = turns.pop().content;
+    log.lastElementChild.remove();
   };
 
   const words = (seen) => {
@@ -216,7 +229,7 @@
     const tokens = Number.isInteger(told) ? told : seen.tokens;
     const took = (seen.last - seen.first) / 1000;
     const found = [`First token after ${seconds((seen.first - seen.began) / 1000)}`, `${tokens} tokens`];
-    if (took > 0 && tokens > 1) found.push(`${((tokens - 1) / took).toFixed(1)} tokens/s`);
+    if (took > 0.02 && tokens > 1) found.push(`${((tokens - 1) / took).toFixed(1)} tokens/s`);
     if (Number.isInteger(seen.usage?.prompt_tokens)) found.push(`${seen.usage.prompt_tokens} prompt tokens`);
     return `${found.join(", ")}.`;
   };
@@ -253,7 +266,7 @@
   again.addEventListener("click", () => {
     if (kit.busy()) return;
     kit.run((signal) => {
-      while (turns.length && turns.at(-1).role === "assistant") turns.pop();
+      while (turns.at(-1).role === "assistant") turns.pop();
       while (log.lastElementChild?.classList.contains("assistant")) log.lastElementChild.remove();
       return ask(signal);
     });

@@ -167,3 +167,9 @@ def test_after_an_answer_the_code_asks_the_last_question() -> None:
     turns = (Turn("user", "a"), Turn("assistant", "b"))
     assert [one["content"] for one in ChatAsk("m", "", turns).messages] == ["a"]
     assert [one["content"] for one in ChatAsk("m", "c", turns).messages] == ["a", "b", "c"]
+
+
+def test_a_question_without_an_answer_is_not_asked_together_with_the_next() -> None:
+    """Many models refuse two questions in a row."""
+    turns = (Turn("user", "a"), Turn("user", "b"))
+    assert [one["content"] for one in ChatAsk("m", "c", turns).messages] == ["c"]

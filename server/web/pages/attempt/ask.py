@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Literal, TypeVar
 
 from server.web.errors import InvalidFields
@@ -50,13 +51,18 @@ class ChatAsk:
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        """Up to the last question; without any, an example."""
+        """Up to the last question; without any, an example. A question that was never answered is
+        not asked again together with the next one."""
         turns = list(self.history)
         if self.message.strip():
             turns.append(Turn("user", self.message))
         while turns and turns[-1].role != "user":
             turns.pop()
-        spoken = [{"role": one.role, "content": one.content} for one in turns]
+        spoken = [
+            {"role": one.role, "content": one.content}
+            for one, following in zip_longest(turns, turns[1:])
+            if not (one.role == "user" and following is not None and following.role == "user")
+        ]
         first = [{"role": "system", "content": self.system}] if self.system.strip() else []
         return first + (spoken or [{"role": "user", "content": EXAMPLE}])
 
