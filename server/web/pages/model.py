@@ -6,7 +6,6 @@ button. Whether it fits into memory is not told here: that needs a look at the h
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from server.base.errors import SparkError
 from server.catalog.model import Catalog, Model
@@ -36,8 +35,6 @@ class ModelRow:
 @dataclass(frozen=True, slots=True)
 class ModelList:
     """`homeless`: there are no hosts, which is said once instead of beside every model."""
-
-    template: ClassVar[str] = "model/list.html"
 
     models: tuple[ModelRow, ...]
     problems: tuple[str, ...]

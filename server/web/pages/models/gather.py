@@ -27,11 +27,44 @@ from server.web.pages.swap import history
 from server.web.parts import Parts
 
 PAST_SWAPS = 8
+SHARED_SECONDS = 1.0
 
 
-def draw_table(parts: Parts, site: Site, wanted: Wanted) -> ModelTable:
+class Tables:
+    """The rows of the catalog, made once for all who look at the same moment: a swap makes every
+    open page ask again and again. Whatever is decided counts at once; only the figures of memory
+    may be as old as `SHARED_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] = ()
+        self._until = 0.0
+        self._items: tuple[ModelItem, ...] = ()
+
+    def items(self, parts: Parts, site: Site) -> tuple[ModelItem, ...]:
+        catalog, now = parts.catalog.snapshot(), parts.clock.monotonic()
+        key = (
+            catalog,
+            parts.settings.current,
+            tuple((one.model, one.accepting) for one in parts.swaps.layout()),
+            tuple((one.id, one.state) for one in waiting(parts)),
+            tuple((one.name, one.verdict.health) for one in parts.fleet.statuses()),
+            tuple(scan["scanned_at"] for scan in parts.discovery.scans()),
+        )
+        same = bool(self._key) and all(map(_same, key, self._key))
+        if not same or now >= self._until:
+            self._items = tuple(_items(parts, site, catalog, list(catalog.models.values())))
+            self._key, self._until = key, now + SHARED_SECONDS
+        return self._items
+
+
+def _same(one: object, other: object) -> bool:
+    """Snapshots by identity: to compare a catalog would cost more than to draw it."""
+    return one == other if isinstance(one, tuple) else one is other
+
+
+def draw_table(parts: Parts, site: Site, tables: Tables, wanted: Wanted) -> ModelTable:
     catalog = parts.catalog.snapshot()
-    items = _items(parts, site, catalog, list(catalog.models.values()))
+    items = tables.items(parts, site)
     return ModelTable(
         items=chosen(items, wanted),
         total=len(items),

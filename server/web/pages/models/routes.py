@@ -16,7 +16,7 @@ from server.web.pages.flash import QUIET, Flash, refusal, said
 from server.web.pages.models import editing_routes
 from server.web.pages.models.detail import ModelGone, ModelPage, Preflight, preflight
 from server.web.pages.models.entries import ModelsPage, Wanted
-from server.web.pages.models.gather import draw_detail, draw_found, draw_table
+from server.web.pages.models.gather import Tables, draw_detail, draw_found, draw_table
 from server.web.pages.site import Site, draw_frame
 from server.web.parts import Parts
 from server.web.reply import PartsOf
@@ -35,6 +35,7 @@ class ModelPages:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._tables = Tables()
 
     # ---- the list
 
@@ -50,7 +51,8 @@ class ModelPages:
     ) -> Response:
         frame = draw_frame(parts, self._site, "Models", nav="models", flash=said(said_))
         hosts = tuple(one.name for one in parts.settings.current.hosts)
-        table = draw_table(parts, self._site, Wanted(q, state, fit, standing, host))
+        wanted = Wanted(q, state, fit, standing, host)
+        table = draw_table(parts, self._site, self._tables, wanted)
         return self._site.pen.page(ModelsPage(frame, hosts, table))
 
     async def table(  # noqa: PLR0917 - as above
@@ -63,7 +65,8 @@ class ModelPages:
         host: Word = "",
         build: str = "",
     ) -> Response:
-        table = draw_table(parts, self._site, Wanted(q, state, fit, standing, host))
+        wanted = Wanted(q, state, fit, standing, host)
+        table = draw_table(parts, self._site, self._tables, wanted)
         return self._built(self._site.pen.fragment(table), build)
 
     # ---- one model
