@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from server.cli.output import dash, findings, line, show_json, table
 VARIABLE = "SPARK_CONTROL_BACKUP_PASSPHRASE"
 FILE = click.Path(path_type=Path, dir_okay=False)
 PIECE = 1 << 20
+KEPT = re.compile(r"(manual|scheduled|uploaded)-[0-9a-z]+")
 HEADER = ("ID", "KIND", "MADE", "SIZE", "SSH KEY", "VERSION", "PROBLEM")
 LATER = "The next start of Spark Control puts it in place; what is there now is set aside."
 
@@ -48,7 +50,7 @@ def list_backups(session: Session) -> None:
     table(HEADER, [_row(one) for one in found])
     schedule, staged = answer.get("schedule"), answer.get("staged")
     if isinstance(schedule, dict):
-        line(f"The next one is made: {dash(schedule.get('next_at'))}", err=True)
+        line(f"The next one is made at {dash(schedule.get('next_at'))}.", err=True)
     if isinstance(staged, dict):
         line(f"{staged.get('id')} waits to be restored. {LATER}", err=True)
 
@@ -167,10 +169,14 @@ def restore(
 def _asked(client: Client, file: str, passphrase: str | None, *, apply: bool) -> dict[str, Any]:
     place = Path(file)
     where = path("backups", "restore")
-    if not place.exists() and os.sep not in file and "." not in file:
+    if KEPT.fullmatch(file) and not place.exists():
         body = {"id": file, "passphrase": passphrase, "apply": apply}
         return client.as_object(client.post(where, body))
-    headers = {"Content-Type": "application/gzip"}
+    try:
+        size = place.stat().st_size
+    except OSError as error:
+        raise CliError(f"{place}: {error.strerror}", FAILURE) from None
+    headers = {"Content-Type": "application/gzip", "Content-Length": str(size)}
     if passphrase:
         headers["X-Backup-Passphrase"] = base64.b64encode(passphrase.encode()).decode()
     return client.as_object(

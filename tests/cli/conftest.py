@@ -67,7 +67,8 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             text = self.rfile.read(length)
             path, _, query = self.path.partition("?")
-            body = json.loads(text) if text else None
+            is_json = "json" in self.headers.get("Content-Type", "")
+            body = json.loads(text) if text and is_json else text or None
             asked = Asked(self.command, path, query, body, dict(self.headers))
             answer = api.next(asked)
             raw = answer.raw()
