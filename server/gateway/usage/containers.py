@@ -1,87 +1,23 @@
 """How long the sound in a container is, by the few bytes of it that say so. Pure.
 
-A reader is a generator: it asks for `(place, length)` and is sent these bytes when they pass; no
-place lies before the last one. What it learns is kept in its container. Owns the formats that
-transcription services take; refuses to decode, and to follow a file without bound: a reader takes
-`STEPS` steps at most.
+Owns the formats that transcription services take; refuses to decode, and to follow a file without
+bound: a reader takes `STEPS` steps at most.
 
-    WAV   rate and width of its samples; the length in its header is not believed
     FLAC  samples in all, of STREAMINFO
     MP3   frames in all (Xing, Info, VBRI), else the bit rate of the first frames
     AAC   ADTS: the bit rate of the first frames
     Ogg   the position in its last page (Opus, Vorbis, FLAC, Speex)
-    MP4   `mvhd`, wherever it is
+    MP4   `mvhd`, wherever it is; of fragments the end of the last one
     WebM  its duration, else the time of its last cluster, else of the blocks that were looked at
 """
 
-from collections.abc import Generator
 from struct import unpack
 from typing import ClassVar
 
-Wants = Generator[tuple[int, int], bytes, None]
+from server.gateway.usage.samples import RATES, STEPS, Aiff, Au, Container, Wants, Wav
 
 MAGIC = 16
 """Bytes by which a container is known."""
-STEPS = 2000
-_RATES = range(1_000, 768_001)
-
-
-class Container:
-    """`most` is how many bytes a second can take, so that no header makes sound shorter: a
-    film in these."""
-
-    most: float = 12_500_000.0
-
-    def __init__(self) -> None:
-        self.start = 0  # where sound begins
-        self.per_second = 0.0  # bytes, once they are known
-        self.told: float | None = None  # seconds of the whole, as the header says
-
-    def read(self) -> Wants:
-        raise NotImplementedError
-
-    def passed(self, chunk: bytes, at: int) -> None:
-        """Every chunk, behind what was asked for of it."""
-
-    def seconds(self, size: int) -> float | None:
-        """Of the first `size` bytes. None: it cannot be told."""
-        if self.told is not None:
-            return self.told
-        return max(0, size - self.start) / self.per_second if self.per_second else None
-
-
-class Wav(Container):
-    """RIFF, RF64 and BW64: chunks of a name and a length."""
-
-    _PLAIN: ClassVar = frozenset({1, 3, 6, 7, 0xFFFE})
-
-    def read(self) -> Wants:
-        at, width = 12, 0.0
-        for _ in range(STEPS):
-            head = yield at, 8
-            name, length = head[:4], int.from_bytes(head[4:8], "little")
-            if name == b"data":
-                self.start, self.per_second = at + 8, width
-                self.most = width or self.most
-                return
-            if name == b"fmt " and 16 <= length <= 4096:
-                width = self._width((yield at + 8, 16))
-            at += 8 + length + length % 2
-
-    def _width(self, form: bytes) -> float:
-        """Bytes a second; 0 for what makes no sense."""
-        kind, channels, rate, told, block, bits = (
-            int.from_bytes(form[a:b], "little")
-            for a, b in ((0, 2), (2, 4), (4, 8), (8, 12), (12, 14), (14, 16))
-        )
-        if rate not in _RATES or not 1 <= channels <= 64:
-            return 0.0
-        if kind in self._PLAIN:
-            if bits not in {8, 16, 24, 32, 64} or block != channels * bits // 8:
-                return 0.0
-            return float(rate * block)
-        # Compressed: its own word, within what codecs of speech and music take.
-        return float(told) if 500 <= told <= 200_000 else 0.0
 
 
 class Flac(Container):
@@ -92,7 +28,7 @@ class Flac(Container):
         packed = int.from_bytes(info[18:26], "big")
         rate, channels = packed >> 44, (packed >> 41 & 7) + 1
         bits, samples = (packed >> 36 & 31) + 1, packed & (1 << 36) - 1
-        if rate in _RATES:
+        if rate in RATES:
             self.most = rate * channels * bits / 8 * 1.1
             # Without a count (it was written as it was recorded): half the size of plain samples.
             self.told = samples / rate if samples else None
@@ -210,7 +146,7 @@ class Ogg(Container):
                 del end[: -self._PAGE]
 
     def seconds(self, size: int) -> float | None:
-        if self._rate not in _RATES:
+        if self._rate not in RATES:
             return None
         at = len(self._end)
         while (at := self._end.rfind(b"OggS", 0, at)) >= 0:
@@ -222,7 +158,22 @@ class Ogg(Container):
 
 
 class Mp4(Container):
-    """Boxes of a length and a name."""
+    """Boxes of a length and a name. A recorder writes fragments, and no duration before them."""
+
+    _ENTERED: ClassVar = frozenset({b"moov", b"trak", b"mdia", b"mvex", b"moof", b"traf"})
+    _LOOKED_INTO: ClassVar = frozenset(
+        {b"mvhd", b"tkhd", b"mdhd", b"mehd", b"trex", b"tfhd", b"tfdt", b"trun"}
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scale = 0  # units a second, of the whole and of each track
+        self._scales: dict[int, int] = {}
+        self._track = 0
+        self._lasts = 0  # units of a sample, where all last alike
+        self._reached = (0, 0.0)  # at which byte it was what second
+        self._until = 0.0  # where the last fragment ends
+        self._seen = True  # whether every fragment was looked at
 
     def read(self) -> Wants:
         at = 0
@@ -231,20 +182,61 @@ class Mp4(Container):
             length, name, inside = int.from_bytes(head[:4], "big"), head[4:8], 8
             if length == 1:
                 length, inside = int.from_bytes(head[8:16], "big"), 16
-            if name == b"mvhd":
-                self._header((yield at + 16, 24), head[8])
-                return
             if length < inside or not name.isascii():
                 return
-            at += inside if name == b"moov" else length
+            if name in self._LOOKED_INTO and length >= inside + 8:
+                self._learn(name, (yield at + inside, min(length - inside, 32)), at)
+                if self.told is not None:
+                    return
+            at += inside if name in self._ENTERED else length
+        self._seen = False
 
-    def _header(self, rest: bytes, version: int) -> None:
-        """`rest` begins 16 bytes into the box, within two times of 4 or, in version 1, 8 bytes."""
-        wide = version == 1
-        scale, length = (rest[12:16], rest[16:24]) if wide else (rest[4:8], rest[8:12])
-        per_second, told = int.from_bytes(scale, "big"), int.from_bytes(length, "big")
-        if per_second and told and told != (1 << 8 * len(length)) - 1:
-            self.told = told / per_second
+    def seconds(self, size: int) -> float | None:
+        if self.told is not None:
+            return self.told
+        place, time = self._reached
+        if self._until and self._seen:
+            return max(time, self._until)
+        return time * size / place if place and time else None
+
+    def _learn(self, name: bytes, body: bytes, at: int) -> None:
+        if name in {b"trex", b"tfhd", b"tfdt", b"trun"}:
+            self._fragment(name, body, at)
+            return
+        wide = body[0] == 1
+        past = 20 if wide else 12  # two times: made, changed
+        value = int.from_bytes(body[past : past + 4], "big")
+        if name == b"mvhd":
+            self._scale = value
+            self._tell(body[past + 4 : past + (12 if wide else 8)])
+        elif name == b"mehd":
+            self._tell(body[4 : 12 if wide else 8])
+        elif name == b"tkhd":
+            self._track = value
+        elif name == b"mdhd" and len(self._scales) < 64:
+            self._scales[self._track] = value
+
+    def _fragment(self, name: bytes, body: bytes, at: int) -> None:
+        scale = self._scales.get(self._track)
+        if name == b"trex":
+            self._lasts = int.from_bytes(body[12:16], "big")
+        elif name == b"tfhd":
+            self._track = int.from_bytes(body[4:8], "big")
+            behind = 8 + (8 if body[3] & 1 else 0) + (4 if body[3] & 2 else 0)
+            if body[3] & 8:
+                self._lasts = int.from_bytes(body[behind : behind + 4], "big")
+        elif name == b"tfdt" and scale:
+            time = int.from_bytes(body[4 : 12 if body[0] == 1 else 8], "big") / scale
+            if time >= self._reached[1]:
+                self._reached = at, time
+        elif name == b"trun" and scale:
+            lasts = int.from_bytes(body[4:8], "big") * self._lasts / scale
+            self._until = max(self._until, self._reached[1] + lasts)
+
+    def _tell(self, length: bytes) -> None:
+        told = int.from_bytes(length, "big")
+        if self._scale and told and told != (1 << 8 * len(length)) - 1:
+            self.told = told / self._scale
 
 
 _SEGMENT, _INFO, _CLUSTER, _GROUP = 0x18538067, 0x1549A966, 0x1F43B675, 0xA0
@@ -331,6 +323,9 @@ def _element(head: bytes) -> tuple[int, int, int | None]:
 
 _BY_NAME: tuple[tuple[int, bytes, type[Container]], ...] = (
     (8, b"WAVE", Wav),
+    (8, b"AIFF", Aiff),
+    (8, b"AIFC", Aiff),
+    (0, b".snd", Au),
     (0, b"fLaC", Flac),
     (0, b"OggS", Ogg),
     (4, b"ftyp", Mp4),

@@ -12,7 +12,8 @@ but the few bytes that a reader asked for and, of Ogg, the end. What cannot be r
 from dataclasses import dataclass
 from typing import Literal
 
-from server.gateway.usage.containers import MAGIC, Container, Wants, container_of
+from server.gateway.usage.containers import MAGIC, container_of
+from server.gateway.usage.samples import Container, Wants
 
 Source = Literal["measured", "estimated"]
 
