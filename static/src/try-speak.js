@@ -50,6 +50,9 @@
           throw error.name === "AbortError" ? error : new Failure("The sound broke off before its end.", "", answer.headers.get("x-request-id"));
         });
         const kind = blob.type.split(";")[0];
+        if (!/^(audio|video)\/|^application\/octet-stream$|^$/.test(kind)) {
+          throw new Failure("What came back is not sound.", "Whatever answers may be another kind of service: look at its log.", answer.headers.get("x-request-id"));
+        }
         sound.src = link.href = kit.keep(blob);
         link.download = `speech.${SUFFIXES[kind] || body.response_format}`;
         link.querySelector("span").textContent = `Download ${link.download}, ${kit.size(blob.size)}`;

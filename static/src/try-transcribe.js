@@ -7,6 +7,7 @@
   if (!kit || !drop) return;
   const { form, Failure, element, value } = kit;
 
+  const SHOWN = 2000;
   const file = kit.field("file");
   const status = document.getElementById("try-status");
   const progress = document.getElementById("try-progress");
@@ -111,6 +112,11 @@
       kit.show(new Failure("Choose a recording first, or record one."));
       return;
     }
+    const most = Number(drop.dataset.most);
+    if (file.files[0].size > most * (1 << 20)) {
+      kit.show(new Failure(`This file has ${kit.size(file.files[0].size)}; at most ${most} MiB are taken.`, "gateway.max_upload_mb says how much."));
+      return;
+    }
     kit.run(async (signal) => {
       result.hidden = true;
       progress.hidden = false;
@@ -171,6 +177,9 @@
       }
     }
     const rows = segmentsOf(body);
+    if (body && !rows.length && typeof body.text !== "string") {
+      throw new Failure("What came back is not a transcript.", "Whatever answers may be another kind of service: look at its log.");
+    }
     const words = body ? String(body.text ?? rows.map(line).join("\n")) : text;
     urls.splice(0).forEach((url) => URL.revokeObjectURL(url));
     downloads.replaceChildren();
@@ -178,7 +187,7 @@
     shown.firstElementChild.dataset.text = "";
     if (rows.length) {
       const list = element("ol", "", "segments");
-      for (const one of rows) {
+      for (const one of rows.slice(0, SHOWN)) {
         const item = element("li");
         item.append(element("span", `${stamp(one.start)}–${stamp(one.end)}`, "muted"), " ");
         if (one.speaker) item.append(element("strong", one.speaker), " ");
@@ -186,6 +195,7 @@
         list.append(item);
       }
       shown.append(list);
+      if (rows.length > SHOWN) shown.append(element("p", `The first ${SHOWN} of ${rows.length} parts. The files have all of them.`, "muted small"));
     }
     const format = value("response_format");
     if (body) {

@@ -218,6 +218,30 @@ def test_a_text_is_spoken_and_two_are_compared(tried: Visitor) -> None:
     expect(page.locator("[data-about]")).to_contain_text("numbers in each vector")
 
 
+def test_an_answer_of_the_wrong_kind_is_told(tried: Visitor, recording: Path) -> None:
+    """Whatever answers at the address of a service, the page says what it is not."""
+    for path, route, button, fill in (
+        ("/try/speak", "audio/speech", "Speak", "text"),
+        ("/try/compare", "embeddings", "Compare", "first second"),
+        ("/try/transcribe", "audio/transcriptions", "Transcribe", ""),
+    ):
+        page = at(tried, path)
+        page.route(
+            f"**/ui/try/v1/{route}",
+            lambda route: route.fulfill(body='{"x": 1}', content_type="application/json"),
+        )
+        if path == "/try/speak":
+            expect(page.locator("select#f-voice")).to_have_value("af_simulated")
+        for name in fill.split():
+            page.locator(f"#f-{name}").fill("x")
+        if not fill:
+            page.locator("input[type=file]").set_input_files(recording)
+        page.get_by_role("button", name=button).click()
+        expect(page.locator("#try-failure")).to_contain_text("What came back is not")
+        expect(page.locator("#try-result")).to_be_hidden()
+        page.context.close()
+
+
 def run_code(page: Page, folder: Path) -> list[str]:
     """What the curl command and the Python of the page print, run as they stand."""
     shown = page.locator("#try-code pre").all_text_contents()

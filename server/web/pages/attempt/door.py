@@ -59,6 +59,8 @@ class Door:
         except SparkError as error:
             scope.setdefault(NOTES, {})["error"] = error.code
             status, headers, body = error_answer(error, scope.get(REQUEST_ID))
+            if isinstance(error, MethodNotAllowed):
+                headers.append((b"allow", b"POST"))
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body, "more_body": False})
             return
