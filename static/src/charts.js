@@ -148,10 +148,9 @@
       this.value = figure.querySelector("[data-value]");
       this.plot = figure.querySelector("[data-plot]");
       this.large = figure.closest(".large") !== null;
-      const words = this.plot.querySelector("svg")?.getAttribute("aria-label") ?? "";
+      this.label = figure.querySelector(".name").textContent;
       this.plot.replaceChildren();
       this.plot.setAttribute("role", "img");
-      this.plot.setAttribute("aria-label", words);
       this.chart = new uPlot(this.options(), this.data(), this.plot);
       new ResizeObserver(() => this.fit()).observe(this.plot);
     }
@@ -222,6 +221,7 @@
       }
       if (pointed) text = `${text} · ${clock.format(this.host.times[place] * 1000)}`;
       if (this.value.textContent !== text) this.value.textContent = text;
+      if (!pointed) this.plot.setAttribute("aria-label", `${this.label} in the last hour, last ${text}`);
       this.value.title = text;
     }
   }

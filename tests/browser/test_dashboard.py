@@ -192,7 +192,7 @@ def test_hostile_names_are_inert(visitor: Visitor, house: House) -> None:
     source = json.dumps(house.sim.model(ONE))
     entry = f"  - {{id: hostile, name: {json.dumps(HOSTILE)}, source: {{path: {source}}}}}\n"
     overrides.write_text(text + entry)
-    expect(page.locator("#models li", has_text="hostile").locator("strong")).to_have_text(HOSTILE)
+    expect(page.locator("#models a[href='/models/hostile'] strong")).to_have_text(HOSTILE)
     assert page.locator("img[onerror]").count() == 0
     assert page.evaluate("window.hacked") is None
     overrides.write_text(text)

@@ -206,7 +206,10 @@ async def test_the_styleguide_draws_every_example_and_none_is_live(pages: Web) -
 
 
 def test_examples_stand_apart() -> None:
-    """What names an id follows it; other addresses stay."""
+    """What names an id follows it; other addresses stay; landmarks have names of their own."""
+    assert apart('<section id="a" aria-labelledby="b">', 1) == (
+        '<section id="a-1" aria-label="Example 1">'
+    )
     html = '<p id="a" aria-labelledby="a b"><a href="#a"></a><a href="/x"></a><b data-id="a">'
     assert apart(html, 3) == (
         '<p id="a-3" aria-labelledby="a-3 b-3"><a href="#a-3"></a><a href="/x"></a><b data-id="a">'

@@ -24,6 +24,9 @@ from server.web.pages.site import Site, draw_frame
 from server.web.reply import PartsOf
 
 _NAMED = re.compile(r'(?P<lead>\s(?:id|for|aria-labelledby|aria-describedby)=")(?P<names>[^"]+)"')
+_LANDMARK = re.compile(
+    r'(?P<lead><section\b[^>]*?|<div\b(?=[^>]*role="region")[^>]*?)\saria-label(?:ledby)?="[^"]*"'
+)
 _POINTED = re.compile(r'(?P<lead>\s(?:href|hx-target|data-copy)="#)(?P<name>[\w-]+)"')
 
 
@@ -74,7 +77,8 @@ def apart(html: str, number: int) -> Markup:
         each = " ".join(f"{name}-{number}" for name in match["names"].split())
         return f'{match["lead"]}{each}"'
 
-    text = _NAMED.sub(names, html)
+    text = _LANDMARK.sub(lambda match: f'{match["lead"]} aria-label="Example {number}"', html)
+    text = _NAMED.sub(names, text)
     text = _POINTED.sub(lambda match: f'{match["lead"]}{match["name"]}-{number}"', text)
     return Markup(text)  # noqa: S704 - what the pen has drawn and escaped
 

@@ -1,0 +1,123 @@
+"""The overview and the page of a host in a real browser."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.axe import violations_in_both_themes
+from tests.browser.conftest import Visitor
+from tests.browser.test_dashboard import connected, mark, overflow
+from tests.e2e.running import House
+
+pytestmark = pytest.mark.browser
+
+
+def charts(page: Page) -> None:
+    """Every drawing of the last hour has become a chart."""
+    expect(page.locator("#curves-spark-1 canvas")).to_have_count(3)
+    expect(page.locator("#curves-spark-2 canvas")).to_have_count(3)
+
+
+def test_two_browsers_see_the_same_figures_move_and_each_card_is_drawn_alone(
+    visitor: Visitor, house: House
+) -> None:
+    """By events of that host only; no list is fetched again, and the charts stay."""
+    house.hosts_up()
+    first, second = visitor.open(), visitor.open(width=360, height=740)
+    for page in (first, second):
+        connected(page)
+        charts(page)
+    still_there = mark(first)
+    asked: list[str] = []
+    first.on("request", lambda request: asked.append(request.url))
+    house.sim.scenario("spark-2", page_cache_bytes=40 << 30)
+    for page in (first, second):
+        cache = page.locator("#host-spark-2 .legend li", has_text="cache")
+        expect(cache.locator("strong")).to_have_text("40.5 GiB")
+    house.sim.scenario("spark-2", page_cache_bytes=6 << 30)
+    charts(first)
+    still_there()
+    assert any("/ui/hosts/spark-2" in url for url in asked)
+    assert not any(re.search(r"/ui/hosts\?", url) for url in asked)
+
+
+def test_a_chart_tells_what_was_when_one_points_at_it(visitor: Visitor, house: House) -> None:
+    """The figure with its time; of the newest when nothing is pointed at."""
+    house.hosts_up()
+    page = visitor.open()
+    connected(page)
+    charts(page)
+    card = page.locator("#curves-spark-1 .curve").nth(1)
+    value = card.locator("[data-value]")
+    expect(value).to_have_text(re.compile(r"GiB$"))
+    box = card.locator(".plot").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2)
+    expect(value).to_have_text(re.compile(r"used .* GiB.* · \d"))
+    page.mouse.move(5, 5)
+    expect(value).to_have_text(re.compile(r"GiB$"))
+
+
+def test_after_a_break_the_cards_and_the_charts_are_live_again(
+    visitor: Visitor, house: House
+) -> None:
+    """Nothing old is shown as fresh meanwhile, and nothing is loaded anew."""
+    page = visitor.open()
+    connected(page)
+    charts(page)
+    still_there = mark(page)
+    assert house.stop() == 0
+    expect(page.locator("#stale")).to_be_visible()
+    expect(page.locator("html")).to_have_class(re.compile(r"\bstale\b"))
+    expect(page.locator("#curves-spark-1")).to_have_css("opacity", "0.5")
+    house.start()
+    expect(page.locator("#stale")).to_be_hidden(timeout=15_000)
+    expect(page.locator("#host-spark-1 header .badge")).to_have_text("up")
+    with page.expect_response(lambda got: "/ui/hosts/spark-1" in got.url):
+        pass
+    expect(page.locator("#curves-spark-1")).to_have_css("opacity", "1")
+    charts(page)
+    still_there()
+    visitor.complaints.clear()  # refused connections
+
+
+def test_without_javascript_the_page_tells_the_same(visitor: Visitor, house: House) -> None:
+    """The curves are drawings, the pages are links, an act is asked about twice."""
+    house.hosts_up()
+    page = visitor.open(java_script_enabled=False, width=360, height=740)
+    assert page.locator("#curves-spark-1 svg path").count() >= 3
+    page.get_by_role("link", name="Activity").click()
+    expect(page.locator("h1")).to_have_text("Activity")
+    expect(page.locator(".pages a[aria-current]")).to_have_text("Activity")
+    page.goto(f"{house.url}/hosts/spark-1")
+    expect(page.locator("h1")).to_have_text("spark-1")
+    expect(page.locator("#doctor")).to_be_visible()
+
+
+def test_a_changed_host_key_is_told_and_accepted(visitor: Visitor, house: House) -> None:
+    """On top of the page, with both fingerprints; asked about twice; live again after."""
+    page = visitor.open()
+    connected(page)
+    house.sim.act("spark-2", "new-host-key")
+    problem = page.locator("#problems li", has_text="host key has changed")
+    expect(problem).to_be_visible()
+    expect(problem.locator("dd code")).to_have_count(2)
+    problem.locator("summary").click()
+    problem.get_by_role("button", name="Accept the key of spark-2").click()
+    expect(problem).to_have_count(0)
+    expect(page.locator("#host-spark-2 header .badge")).to_have_text("up")
+
+
+@pytest.mark.parametrize("path", ["/", "/hosts/spark-1", "/styleguide"])
+def test_no_rule_of_accessibility_is_broken_and_a_phone_is_wide_enough(
+    visitor: Visitor, house: House, path: str
+) -> None:
+    """In both themes; 360 px without scrolling sideways."""
+    house.hosts_up()
+    page = visitor.open()
+    page.goto(house.url + path)
+    connected(page)
+    assert violations_in_both_themes(page) == []
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert overflow(page) <= 0
