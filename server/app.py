@@ -381,6 +381,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         cache=load.cache,
         began=load.began,
         ended=[*load.ended, gate.ended, usage],
+        amid=[usage.amid],
     )
 
     async def examine(host: Host, tell: Tell = lambda _findings: None) -> list[Finding]:

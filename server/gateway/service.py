@@ -50,7 +50,8 @@ def _utc() -> datetime:
 class Gateway:
     """An ASGI application. Every argument is a part that tests may replace.
 
-    `began` see each passage at its beginning, `ended` at its end; `entries` gives `/v1/models`.
+    `began` see each passage at its beginning, `ended` at its end, `amid` now and then those that
+    last (WebSockets); `entries` gives `/v1/models`.
     `crew` are the parts that every request works with.
     """
 
@@ -64,6 +65,7 @@ class Gateway:
         gatekeeper: Gatekeeper | None = None,
         began: Sequence[Observer] = (),
         ended: Sequence[Observer] = (),
+        amid: Sequence[Observer] = (),
         tap: MakeTap = no_tap,
         cache: AnswerCache | None = None,
         tunnel: Tunnel = tunnel,
@@ -84,6 +86,7 @@ class Gateway:
             tuple(began),
             tuple(ended),
             held or Held(),
+            tuple(amid),
         )
         self._entries = entries
         self._tunnel = tunnel

@@ -46,6 +46,7 @@ class Crew:
     began: Sequence[Observer] = ()
     ended: Sequence[Observer] = ()
     held: Held = field(default_factory=Held)
+    amid: Sequence[Observer] = ()
 
 
 class Way:

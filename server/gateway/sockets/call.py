@@ -25,6 +25,8 @@ from server.gateway.wire import Header, request_headers
 SWITCHED = 101
 _CHARGED_SECONDS = 1.0
 """Sound is charged by the second, not by the message."""
+_AMID_SECONDS = 60.0
+"""One may stay for days: what it costs is told meanwhile."""
 
 
 class Tunnel(Protocol):
@@ -47,6 +49,7 @@ class SocketCall(Way):
     """One WebSocket."""
 
     __slots__ = (
+        "_booking",
         "_charged",
         "_early",
         "_last",
@@ -79,6 +82,7 @@ class SocketCall(Way):
         self._charged = (0.0, 0)
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._booking: asyncio.TimerHandle | None = None
 
     async def _fail(self, error: SparkError) -> None:
         passage = self._passage
@@ -93,9 +97,10 @@ class SocketCall(Way):
         await refuse(self._scope, self._out, error)
 
     def _account(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._booking):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._booking = None
         self._early.forget()
         if self._meter is not None:
             self._passage.used = self._meter.used()
@@ -224,6 +229,7 @@ class SocketCall(Way):
         passage = self._passage
         self._last = passage.opened = self._crew.monotonic()
         self._wait()
+        self._later()
         if not passage.status:
             self._accepted()
             await self._out(message)
@@ -238,6 +244,16 @@ class SocketCall(Way):
         error = self._crew.gatekeeper.spend(self._passage, self._operation)
         if error is not None:
             raise error
+
+    def _later(self) -> None:
+        self._booking = asyncio.get_running_loop().call_later(_AMID_SECONDS, self._book)
+
+    def _book(self) -> None:
+        if self._meter is not None:
+            self._passage.used = self._meter.used()
+        for observer in self._crew.amid:
+            observer(self._passage)
+        self._later()
 
     # -- how long it stays
 

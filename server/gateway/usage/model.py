@@ -36,9 +36,13 @@ class Sums:
     bytes_out: int = 0
 
     def count(self, passage: Passage) -> None:
-        used = passage.used
         self.requests += 1
         self.errors += passage.status >= 400 or bool(passage.error)
+        self.cost(passage)
+
+    def cost(self, passage: Passage) -> None:
+        """What it has cost so far."""
+        used = passage.used
         self.prompt_tokens += used.prompt_tokens or 0
         self.completion_tokens += used.completion_tokens or 0
         self.cached_tokens += used.cached_tokens or 0
@@ -49,6 +53,11 @@ class Sums:
     def add(self, other: "Sums") -> None:
         for name in FIELDS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def take(self, other: "Sums") -> None:
+        """Less what was counted already."""
+        for name in FIELDS:
+            setattr(self, name, getattr(self, name) - getattr(other, name))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

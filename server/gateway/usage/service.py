@@ -37,6 +37,7 @@ class Usage:
         self._known = known
         self._log = get_logger("usage")
         self._rows: dict[Place, Sums] = {}
+        self._booked: dict[int, Sums] = {}  # by passage, of those that go on
         self._saving = asyncio.Lock()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -63,10 +64,21 @@ class Usage:
         place = Place(self._day(), key_id, model, passage.route)
         row = self._rows.get(place)
         if row is None:
-            if not model or not self._known(model):
-                place = place._replace(model=OTHER if model else "")
-            row = self._row(place)
+            row = self._row(self._place(passage))
         row.count(passage)
+        if self._booked and (booked := self._booked.pop(id(passage), None)) is not None:
+            row.take(booked)
+
+    def amid(self, passage: Passage) -> None:
+        """What a request that goes on for hours has cost since the last time, under the day that it
+        is. It is counted as a request at its end, by `__call__`, which must come."""
+        now, fresh = Sums(), Sums()
+        now.cost(passage)
+        fresh.add(now)
+        if (booked := self._booked.get(id(passage))) is not None:
+            fresh.take(booked)
+        self._booked[id(passage)] = now
+        self._row(self._place(passage)).add(fresh)
 
     def add_gpu_seconds(self, key_id: str | None, model: str, day: str, seconds: float) -> None:
         """For whoever measures them; of no route. `day` as in `day_of`."""
@@ -112,6 +124,12 @@ class Usage:
         if today != self._today:
             self._today, self._written = today, today.isoformat()
         return self._written
+
+    def _place(self, passage: Passage) -> Place:
+        model, key_id = passage.model, passage.caller.key_id or ANONYMOUS
+        if not model or not self._known(model):
+            model = OTHER if model else ""
+        return Place(self._day(), key_id, model, passage.route)
 
     def _row(self, place: Place) -> Sums:
         row = self._rows.get(place)

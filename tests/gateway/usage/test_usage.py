@@ -174,3 +174,23 @@ async def test_what_was_used_today_is_told_by_key(tmp_path: Path) -> None:
         assert await today(one) == {"k1": 12}
         clock.at = NOON + timedelta(hours=12)
         assert await today(one) == {}
+
+
+async def test_what_lasts_is_counted_meanwhile_and_once(tmp_path: Path) -> None:
+    """A WebSocket may be open for days: each day has what was used on it."""
+    async with house(tmp_path) as one:
+        lasting = passage(used=Used(1, 2, audio_seconds=10.0), bytes_in=100)
+        one.usage.amid(lasting)
+        one.usage.amid(lasting)
+        one.clock.pass_(days=1)
+        lasting.used, lasting.bytes_in = Used(1, 5, audio_seconds=25.0), 250
+        one.usage.amid(lasting)
+        lasting.used = Used(2, 5, audio_seconds=26.0)
+        one.usage(lasting)
+        one.usage(passage(used=Used(100)))
+        days = grouped((await one.usage.rows(2)).items(), "day")
+        first, second = days.values()
+        assert (first.requests, first.audio_seconds, first.bytes_in) == (0, 10.0, 100)
+        assert (second.requests, second.audio_seconds, second.bytes_in) == (2, 16.0, 150)
+        assert (second.prompt_tokens, second.completion_tokens) == (101, 3)
+        assert not one.usage._booked
