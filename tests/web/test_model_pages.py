@@ -270,13 +270,14 @@ async def test_a_stale_form_is_told_so_and_both_versions_are_shown(api: Web) -> 
     await post(api, "/ui/models", MINE)
     page = await text_of(api, "/models/mine/edit")
     version = value(page, "version")
-    await api.client.put("/api/v1/models/mine/knobs", json={"max_model_len": 4096})
+    await api.client.put("/api/v1/models/mine/knobs", json={"max_model_len": 4096, "seed": 7})
     form = MINE | {"version": version, "knob.max_model_len": "8192", "name": "Mine anew"}
     answer = await post(api, "/ui/models/mine/save", form)
     assert answer.status_code == 409
     words = shown(answer.text)
     assert "This was changed meanwhile" in words
     assert "Saved now: 4096" in words
+    assert "Saved now: 7" in words
     assert value(answer.text, "knob.max_model_len") == "8192"
     assert value(answer.text, "name") == "Mine anew"
     assert api.parts.catalog.snapshot().models["mine"].knobs["max_model_len"] == 4096

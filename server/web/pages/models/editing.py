@@ -166,7 +166,7 @@ def entry_form(
     return EntryForm(
         editing=editing,
         form=form,
-        knobs=groups(schema, values, [name for name, _ in form.errors]),
+        knobs=groups(schema, values, [name for name, _ in (*form.errors, *form.theirs)]),
         roots=tuple(roots),
         hosts=tuple(hosts),
         swaps=fixed["swap"],

@@ -60,7 +60,10 @@ class EditingPages:
         return self._page(parts, _opened(parts, model), model.name)
 
     def _new(self, parts: Parts, form: FormView, recipe: Recipe | None = None) -> Response:
-        entry = _entry(parts, form)
+        check = None
+        if form.value("id"):
+            _, check = _looked_at(parts, dict(form.values), None)
+        entry = _entry(parts, form, check=check)
         frame = draw_frame(parts, self._site, "Add a model", nav="models")
         page = EditPage(frame, entry, draw_found(parts))
         if recipe is not None:

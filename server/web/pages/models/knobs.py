@@ -52,7 +52,8 @@ class KnobGroup:
 def groups(
     schema: Sequence[Mapping[str, Any]], values: Mapping[str, str], wrong: Sequence[str]
 ) -> tuple[KnobGroup, ...]:
-    """In the order of the schema. A group with something set, or wrong, stands open."""
+    """In the order of the schema. A group with something set, or in `wrong` (also what somebody
+    else has changed), stands open."""
     found: dict[str, list[KnobField]] = {}
     for knob in schema:
         if knob["type"] != "args":

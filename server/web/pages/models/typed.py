@@ -108,8 +108,9 @@ def _line(line: str) -> list[str]:
 
 
 def values_of(model: Model) -> dict[str, str]:
-    """What stands in the form of a model that is edited."""
-    return values_from(model.to_dict())
+    """What stands in every field of the form of a model that is edited; empty: not set."""
+    unset = {KNOB + name: "" for name in KNOBS if name != EXTRA}
+    return unset | values_from(model.to_dict())
 
 
 def values_from(body: Mapping[str, Any]) -> dict[str, str]:
