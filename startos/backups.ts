@@ -10,6 +10,9 @@ import { DATABASE, DATABASE_COPY, TMP } from './shared'
 /** rsync patterns; a leading slash is the volume's root. */
 export const EXCLUDED = [
   `/${TMP}/`,
+  // What waits for the next start must not be put in place after a restore of this.
+  '/restore/',
+  '/set-aside/',
   '*.lock',
   '*.part',
   `/${DATABASE}`,

@@ -5,12 +5,13 @@ without the right to write and without running anything that stands in it.
 """
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from server import __version__
-from server.base.errors import SparkError
+from server.base.errors import InsufficientStorage, SparkError
 from server.base.finding import Finding, Severity
 from server.catalog.files import parse
 from server.config.load import ConfigError, settle
@@ -26,12 +27,15 @@ from server.upkeep.backup.seal import WrongPassphrase
 OK, INFO, WARNING, ERROR = Severity.OK, Severity.INFO, Severity.WARNING, Severity.ERROR
 _ADVICE = "Nothing was changed. Take another backup."
 _TABLES = frozenset({"table", "index"})
+SPARE_BYTES = 256 << 20
+"""What is left free on the disk."""
 
 
 def examine(path: Path, passphrase: str | None, folder: Path, environ: Mapping[str, str]) -> Report:
     """Unpack `path` into the empty `folder` and look at everything. `environ`: what the
     app is started with. Raises only what the disk says."""
     try:
+        _room_for(archive.manifest_of(path), folder)
         unpacked = archive.unpack(path, folder)
     except Damaged as error:
         found = Finding("archive", ERROR, error.message, error.advice or "")
@@ -47,6 +51,15 @@ def examine(path: Path, passphrase: str | None, folder: Path, environ: Mapping[s
         *(Finding("left_out", WARNING, sentence) for sentence in manifest.left_out),
     ]
     return Report(manifest, tuple(findings))
+
+
+def _room_for(manifest: Manifest, folder: Path) -> None:
+    """A few bytes may unpack to gigabytes, and the database needs some room to go on."""
+    if shutil.disk_usage(folder).free < manifest.size + SPARE_BYTES:
+        raise InsufficientStorage(
+            f"There is no room to unpack this backup: {manifest.size:,} bytes.",
+            advice="Free space in the data directory and try again.",
+        )
 
 
 def _told(path: Path) -> Manifest | None:
@@ -141,8 +154,10 @@ def _problem(path: Path, schema: str) -> str:
     with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
         connection.execute("PRAGMA trusted_schema=OFF")
         connection.execute("PRAGMA cell_size_check=ON")
-        kinds = {kind for (kind,) in connection.execute("SELECT DISTINCT type FROM sqlite_master")}
-        if not kinds <= _TABLES:
+        if any(
+            kind not in _TABLES or str(sql or "").upper().startswith("CREATE VIRTUAL")
+            for kind, sql in connection.execute("SELECT type, sql FROM sqlite_master")
+        ):
             return "holds more than tables: we never put anything there that runs by itself"
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             return "is damaged"

@@ -108,7 +108,8 @@ def carry_out(data: DataDir, now: datetime) -> Restored | None:
     # A name that stays the same when this is begun again.
     aside = data.set_aside / f"{found.staged_at:%Y%m%d-%H%M%S}-before-{found.id}"
     with storage_errors("The set-aside folder"):
-        aside.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data.set_aside.mkdir(mode=0o700, exist_ok=True)
+        aside.mkdir(mode=0o700, exist_ok=True)
     here = places(data) | {_PATCHES: data.patches}
     for name in found.files:
         with storage_errors(name):

@@ -180,9 +180,11 @@ class BackupService:
         return made
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> Backup:
-        """Keep an archive that is handed in. Raises `Damaged` for what is none, `PayloadTooLarge`
-        and `InsufficientStorage`."""
+        """Keep an archive that is handed in, one at a time. Raises `Damaged` for what is none,
+        `PayloadTooLarge`, `InsufficientStorage`, and `Conflict` while another one comes."""
         backup_id = new_id("uploaded", self._clock.now())
+        if self._receiving.locked():
+            raise Conflict("Another backup is being handed in at this moment.")
         # Not while `busy`: a caller that sends slowly would keep everything else waiting.
         async with self._receiving:
             with self._room(backup_id) as folder:

@@ -21,6 +21,7 @@ from server.base.files import storage_errors
 from server.config.paths import DataDir
 from server.store.migrations import HEAD
 from server.upkeep.backup import archive, seal
+from server.upkeep.backup.examine import SPARE_BYTES
 from server.upkeep.backup.gather import Gathered, gather
 from server.upkeep.backup.manifest import DATABASE, Damaged, Manifest
 from server.upkeep.backup.model import KINDS, SUFFIX, Backup
@@ -28,8 +29,6 @@ from server.upkeep.backup.seal import Seal
 
 LARGEST = 4 << 30
 """Bytes of an archive that is handed in."""
-SPARE_BYTES = 256 << 20
-"""What an upload leaves free on the disk, for the database."""
 
 _NAME = re.compile(rf"({'|'.join(KINDS)})-[0-9a-z]{{1,40}}")
 _PART = ".part"

@@ -1,7 +1,8 @@
 """What a sweep sees of others, over the real admission and activity."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ from server.gateway.activity import Activity
 from server.gateway.admission.service import Admission
 from server.gateway.inflight import InFlight
 from server.gateway.model import ANYONE, Ask, Grant, Operation, Passage, Route, Upstream
-from server.gateway.sweep.ground import GatewayGround, finder
+from server.gateway.sweep.ground import GatewayGround, Present, finder
 from server.gateway.sweep.runner import Leaving
 
 SPEECH = Operation("/v1/audio/speech", ("tts",))
@@ -33,7 +34,7 @@ class House:
     now: list[float] = field(default_factory=lambda: [100.0])
     upstream: list[Upstream] = field(default_factory=lambda: [KOKORO])
 
-    def ground(self) -> GatewayGround:
+    def ground(self, present: Present = lambda _: nullcontext()) -> GatewayGround:
         return GatewayGround(
             "kokoro",
             find=lambda _name: self.upstream[0],
@@ -42,6 +43,7 @@ class House:
             inflight=self.inflight,
             monotonic=lambda: self.now[0],
             since=95.0,
+            present=present,
         )
 
     async def asks(self, pool: str) -> Grant:
@@ -158,6 +160,22 @@ async def test_its_requests_hold_leases_of_their_own(house: House) -> None:
     with house.ground().lease("sweep-1"):
         assert house.inflight.count("kokoro") == 1
     assert house.inflight.count() == 0
+
+
+async def test_its_requests_are_somebody_who_is_there(house: House) -> None:
+    """For as long as they last, so that their GPU time is not nobody's."""
+    there: list[str] = []
+
+    @contextmanager
+    def present(upstream: Upstream) -> Iterator[None]:
+        there.append(upstream.name)
+        yield
+        there.append("gone")
+
+    ground = house.ground(present)
+    with ground.lease("sweep-1"):
+        assert there == ["kokoro"]
+    assert there == ["kokoro", "gone"]
 
 
 async def test_an_upstream_that_is_down_or_leaving_is_refused(house: House) -> None:

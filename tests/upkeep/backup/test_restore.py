@@ -219,6 +219,7 @@ async def test_a_database_elsewhere_is_left_alone(tmp_path: Path) -> None:
             "runs by itself",
         ),
         ("CREATE VIEW v AS SELECT 1", "runs by itself"),
+        ("CREATE VIRTUAL TABLE v USING fts5(x)", "runs by itself"),
         ("UPDATE alembic_version SET version_num = '9999'", "newer Spark Control"),
         ("DELETE FROM alembic_version", "newer Spark Control"),
         ("UPDATE alembic_version SET version_num = '0001'", "its manifest says"),
