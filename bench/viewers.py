@@ -20,7 +20,7 @@ import aiohttp
 _TAG = re.compile(r"<[a-z][^>]*\shx-trigger=\"[^\"]*\"[^>]*>")
 _ATTRIBUTE = re.compile(r"([a-z-]+)=\"([^\"]*)\"")
 _ON_EVENT = re.compile(r"([a-z]+)(?:\[([^\]]*)\])?((?:\s+[a-z]+:\S+)*)")
-_ASSET = re.compile(r"(?:src|href)=\"(/static/[^\"]+)\"")
+_ASSET = re.compile(r"(?:src|href)=\"(/static/[^\"#]+)[\"#]")
 PATIENCE = 30.0
 
 
@@ -57,17 +57,24 @@ def live_fragments(page: str) -> list[Live]:
         names: dict[str, str] = {}
         for part in attributes["hx-trigger"].split(", "):
             said = _ON_EVENT.fullmatch(part.strip())
-            if said is None or "from:#events" not in said[3]:
+            if said is None:
                 continue
-            pace = re.search(r"throttle:(\d+)(ms|s)", said[3])
-            seconds = int(pace[1]) / (1000 if pace[2] == "ms" else 1) if pace else 0.0
-            kinds[said[1]] = seconds
+            if said[1] == "sampled":  # passed on by app.js, for the samples of one host
+                names["host"], kinds["host"] = attributes.get("data-sampled", ""), _pace(said[3])
+            if "from:#events" not in said[3]:
+                continue
+            kinds[said[1]] = _pace(said[3])
             if said[2]:
                 quoted = re.search(r"['\"]([^'\"]+)['\"]", said[2])
                 names[said[1]] = quoted[1] if quoted else ""
         if kinds and "hx-get" in attributes:
             found.append(Live(attributes["hx-get"], kinds, names))
     return found
+
+
+def _pace(modifiers: str) -> float:
+    pace = re.search(r"throttle:(\d+)(ms|s)", modifiers)
+    return int(pace[1]) / (1000 if pace[2] == "ms" else 1) if pace else 0.0
 
 
 def assets(page: str) -> list[str]:

@@ -60,10 +60,15 @@
       return {};
     }
   };
+  // What nobody sees is not fetched: the next sample after one has scrolled there is a second away.
+  const inSight = (element) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    return bottom > -200 && top < innerHeight + 200;
+  };
   events.addEventListener("host", (event) => {
     const told = parsed(event);
     const cards = document.querySelectorAll(`[data-sampled="${CSS.escape(told.name ?? "")}"]`);
-    for (const card of cards) htmx.trigger(card, "sampled");
+    for (const card of cards) if (inSight(card)) htmx.trigger(card, "sampled");
     const list = document.getElementById("hosts");
     if (list && (told.removed || cards.length === 0)) htmx.trigger(list, "hosts-changed");
     for (const place of document.querySelectorAll("[data-curves]")) {

@@ -161,7 +161,7 @@
       return {
         width: this.plot.clientWidth || 100,
         height: this.large ? LARGE : SMALL,
-        padding: this.large ? [8, 8, 0, 0] : [3, 0, 1, 0],
+        padding: this.large ? [12, 8, 0, 0] : [3, 0, 1, 0],
         legend: { show: false },
         cursor: {
           y: false,

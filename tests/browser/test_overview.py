@@ -29,6 +29,7 @@ def test_two_browsers_see_the_same_figures_move_and_each_card_is_drawn_alone(
         connected(page)
         charts(page)
     still_there = mark(first)
+    second.locator("#host-spark-2").scroll_into_view_if_needed()
     asked: list[str] = []
     first.on("request", lambda request: asked.append(request.url))
     house.sim.scenario("spark-2", page_cache_bytes=40 << 30)

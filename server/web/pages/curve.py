@@ -32,7 +32,7 @@ class Chart:
 
 CHARTS: Sequence[Chart] = (
     Chart("gpu", "GPU", ("gpu",), ("in use",), "%", 100.0),
-    Chart("memory", "Memory", ("used", "held"), ("used", "GPU processes"), "B", 0.0),
+    Chart("memory", "Memory", ("used", "held"), ("used", "GPU"), "B", 0.0),
     Chart("power", "Power", ("power",), ("power",), "W", None),
     Chart("temperature", "Temperature", ("temperature",), ("temperature",), "°C", 100.0),
     Chart("clock", "Clock", ("clock",), ("clock",), "MHz", None),
