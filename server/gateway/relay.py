@@ -65,6 +65,7 @@ class Answer:
         "_last",
         "_passage",
         "_send",
+        "_sized",
         "events",
         "extra",
         "finished",
@@ -77,6 +78,7 @@ class Answer:
         self._send = send
         self._passage = passage
         self._last = b""
+        self._sized = False
         self.named = named
         self.extra: list[Header] = []
         self.started = False
@@ -152,6 +154,7 @@ class Answer:
             headers = [(key, value) for key, value in headers if key != b"content-length"]
             length = None
         await self.head(status, headers + self.extra if self.extra else headers)
+        self._sized = length is not None
         return int(length) if length is not None and length.isdigit() else -1
 
     async def fail(self, error: SparkError, request_id: str) -> None:
@@ -168,7 +171,7 @@ class Answer:
         elif not self.started:
             status, headers, body = error_answer(error, request_id, anthropic=self.named)
             await self.whole(status, headers, body)
-        elif self.events:
+        elif self.events and not self._sized:
             frame = last_frame(error, request_id, self._last, named=self.named)
             self.finished = True
             await self._send({"type": "http.response.body", "body": frame, "more_body": False})

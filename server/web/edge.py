@@ -173,11 +173,12 @@ class Edge(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._heading = True
         self._open = False
-        plain, body = self._plain, self._body
-        self._flown = self.scope
+        plain = self._plain
         if plain is None or self._lane is None:
             super().on_message_complete()
-        elif self._lane.take(plain, body, self):
+            return
+        self._flown = self.scope  # That of the next request may be here before this one is over.
+        if self._lane.take(plain, self._body, self):
             self._no_longer_plain()
         else:
             self._ordinary(whole=True)
