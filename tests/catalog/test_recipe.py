@@ -153,6 +153,13 @@ def test_aliases_and_tags_build_nothing():
     assert "name" not in recipe.body
 
 
+def test_a_recipe_of_a_thousand_odd_keys_is_told_in_a_hundred_lines():
+    """What nobody would read to its end is counted."""
+    recipe = read_recipe("model: a/b\n" + "".join(f"k{n}: 1\n" for n in range(1000)))
+    assert len(recipe.left_out) == 101
+    assert recipe.left_out[-1].note == "and 900 more"
+
+
 @settings(max_examples=150)
 @given(
     st.dictionaries(

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from server.base.clock import parse_iso
 from server.base.units import size
-from server.catalog.recipe import Note
+from server.catalog.recipe_flags import Note
 from server.launch.model import PlannedCommand
 from server.web.checking import Check
 from server.web.pages.form import FormView
