@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import orjson
@@ -172,7 +172,7 @@ class _Log(logging.Handler):
             self._came.clear()
             await self._came.wait()
 
-    def __enter__(self) -> "_Log":
+    def __enter__(self) -> Self:
         logging.getLogger("server.web").addHandler(self)
         logging.getLogger("server.web").setLevel(logging.INFO)
         return self

@@ -53,13 +53,16 @@ def says(*pieces: bytes, close: bool = False) -> Say:
     return say
 
 
+WELL = says(ANSWER)
+
+
 @dataclass
 class Case:
     """`flies`: how many of the requests the lane carries to their end, the last one not counted
     (it ends its connection). `lines`: how many are told in the log."""
 
     wire: tuple[bytes, ...]
-    answer: Say = says(ANSWER)
+    answer: Say = WELL
     flies: int = 1
     lines: int = 2
     pause: float = 0.0
@@ -138,61 +141,53 @@ ASKED = {
     "head, then body": Case((post()[: -len(BODY)], BODY + LAST), pause=0.01),
     "a body that takes its time": Case((post()[:-9], post()[-9:] + LAST), flies=0, pause=0.08),
     "a length of nothing": Case((post(b"") + LAST,), flies=0),
-    "its own id": one(says(ANSWER), wire=post(BODY, b"x-request-id: own-1")),
-    "an id that is none": one(says(ANSWER), wire=post(BODY, b"x-request-id: a b")),
-    "many headers": one(says(ANSWER), wire=post(BODY, *[b"x-%d: y" % n for n in range(90)])),
-    "too many headers": one(
-        says(ANSWER), flies=0, wire=post(BODY, *[b"x-%d: y" % n for n in range(120)])
-    ),
-    "hop by hop": one(says(ANSWER), wire=post(BODY, b"keep-alive: 5", b"proxy-connection: a")),
-    "kept alive": one(says(ANSWER), wire=post(BODY, b"connection: keep-alive")),
-    "named by connection": one(
-        says(ANSWER), flies=0, wire=post(BODY, b"connection: x-a", b"x-a: 1")
-    ),
-    "cookies and origin of its own": one(says(ANSWER), wire=post(BODY, b"cookie: a=b")),
-    "a web page": one(says(ANSWER), flies=0, wire=post(BODY, b"origin: http://evil.example")),
-    "an engine's other name": one(says(ANSWER), wire=post(orjson.dumps(CHAT | {"model": "small"}))),
-    "a variant": one(says(ANSWER), wire=post(orjson.dumps(CHAT | {"model": "tiny:hot"}))),
+    "its own id": one(WELL, wire=post(BODY, b"x-request-id: own-1")),
+    "an id that is none": one(WELL, wire=post(BODY, b"x-request-id: a b")),
+    "many headers": one(WELL, wire=post(BODY, *[b"x-%d: y" % n for n in range(90)])),
+    "too many headers": one(WELL, flies=0, wire=post(BODY, *[b"x-%d: y" % n for n in range(120)])),
+    "hop by hop": one(WELL, wire=post(BODY, b"keep-alive: 5", b"proxy-connection: a")),
+    "kept alive": one(WELL, wire=post(BODY, b"connection: keep-alive")),
+    "named by connection": one(WELL, flies=0, wire=post(BODY, b"connection: x-a", b"x-a: 1")),
+    "cookies and origin of its own": one(WELL, wire=post(BODY, b"cookie: a=b")),
+    "a web page": one(WELL, flies=0, wire=post(BODY, b"origin: http://evil.example")),
+    "an engine's other name": one(WELL, wire=post(orjson.dumps(CHAT | {"model": "small"}))),
+    "a variant": one(WELL, wire=post(orjson.dumps(CHAT | {"model": "tiny:hot"}))),
     "a model that is not loaded": one(
-        says(ANSWER), flies=0, wire=post(orjson.dumps(CHAT | {"model": "large"}))
+        WELL, flies=0, wire=post(orjson.dumps(CHAT | {"model": "large"}))
     ),
     "a model that nobody has": one(
-        says(ANSWER), flies=0, wire=post(orjson.dumps(CHAT | {"model": "none"}))
+        WELL, flies=0, wire=post(orjson.dumps(CHAT | {"model": "none"}))
     ),
-    "no model": one(says(ANSWER), flies=0, wire=post(b"{}")),
-    "no JSON": one(says(ANSWER), flies=0, wire=post(b"{")),
-    "its model twice": one(says(ANSWER), flies=0, wire=post(b'{"model":"tiny","model":"large"}')),
-    "text": one(says(ANSWER), flies=0, wire=post().replace(b"application/json", b"text/plain")),
-    "a form": one(
-        says(ANSWER), flies=0, wire=post().replace(b"application/json", b"multipart/form-data")
-    ),
-    "a charset": one(says(ANSWER), flies=0, wire=post().replace(b"/json", b"/json; charset=utf-8")),
-    "a query": one(says(ANSWER), flies=0, wire=post(path="/v1/chat/completions?a=b")),
-    "a slash": one(says(ANSWER), flies=0, wire=post(path="/v1/chat/completions/")),
-    "embeddings": one(says(ANSWER), wire=post(path="/v1/embeddings")),
-    "renamed on the way": one(says(ANSWER), wire=post(path="/v1/tokenize")),
+    "no model": one(WELL, flies=0, wire=post(b"{}")),
+    "no JSON": one(WELL, flies=0, wire=post(b"{")),
+    "its model twice": one(WELL, flies=0, wire=post(b'{"model":"tiny","model":"large"}')),
+    "text": one(WELL, flies=0, wire=post().replace(b"application/json", b"text/plain")),
+    "a form": one(WELL, flies=0, wire=post().replace(b"application/json", b"multipart/form-data")),
+    "a charset": one(WELL, flies=0, wire=post().replace(b"/json", b"/json; charset=utf-8")),
+    "a query": one(WELL, flies=0, wire=post(path="/v1/chat/completions?a=b")),
+    "a slash": one(WELL, flies=0, wire=post(path="/v1/chat/completions/")),
+    "embeddings": one(WELL, wire=post(path="/v1/embeddings")),
+    "renamed on the way": one(WELL, wire=post(path="/v1/tokenize")),
     "messages": one(
         says(STREAM, chunk(b"event: a\n"), close=True),
         wire=post(orjson.dumps(CHAT | {"stream": True}), path="/v1/messages"),
     ),
-    "no such path": one(says(ANSWER), flies=0, wire=post(path="/v1/nothing")),
+    "no such path": one(WELL, flies=0, wire=post(path="/v1/nothing")),
     "in chunks": one(
-        says(ANSWER),
+        WELL,
         flies=0,
         wire=post().split(b"content-length")[0]
         + b"transfer-encoding: chunked\r\n\r\n"
         + chunk(BODY)
         + END,
     ),
-    "with a wish to go on": one(says(ANSWER), flies=0, wire=post(BODY, b"expect: 100-continue")),
+    "with a wish to go on": one(WELL, flies=0, wire=post(BODY, b"expect: 100-continue")),
     "an old version": Case((post().replace(b"HTTP/1.1", b"HTTP/1.0"),), flies=0, lines=1),
     "length and chunks": Case((post(BODY, b"transfer-encoding: chunked"),), flies=0, lines=0),
     "a length that is none": Case(
         (post().replace(b"content-length: ", b"content-length: +"),), flies=0, lines=0
     ),
-    "a large body": one(
-        says(ANSWER), flies=0, wire=post(orjson.dumps(CHAT | {"text": "x" * 100_000}))
-    ),
+    "a large body": one(WELL, flies=0, wire=post(orjson.dumps(CHAT | {"text": "x" * 100_000}))),
 }
 """What is asked; the upstream answers well."""
 
