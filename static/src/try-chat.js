@@ -138,7 +138,7 @@
     };
     const tell = () => {
       const took = (performance.now() - seen.began) / 1000;
-      figures.textContent = seen.first ? words(seen) : `${waiting || "Waiting for the first token."} ${seconds(took)}`;
+      figures.textContent = seen.first ? words(seen) : `${waiting || "Waiting for the first token."} ${seconds(took)} so far.`;
     };
     const clock = setInterval(tell, 200);
     const heard = {
@@ -177,6 +177,7 @@
     let requestId = "";
     status.textContent = "Asking.";
     again.disabled = true;
+    hint.hidden = true;
     shown.made.setAttribute("aria-busy", "true");
     return kit
       .post("/chat/completions", body, signal)
@@ -205,6 +206,7 @@
         const ended = { stopped: "Stopped.", failed: "Broken off.", length: "Cut off at the most tokens it may write." }[seen.finish] || "";
         figures.textContent = "";
         again.disabled = false;
+        advise();
         const nothing = !seen.text && !seen.thoughts;
         if (nothing && (seen.finish === "failed" || seen.finish === "stopped")) takeBack(shown);
         else finish(shown, seen.text, [words(seen), ended].filter(Boolean).join(" "));
@@ -293,7 +295,7 @@
     const option = kit.field("model").selectedOptions[0];
     const loaded = [...document.querySelectorAll("#try-now [data-served]")].map((one) => one.dataset.served);
     const model = option?.dataset.model;
-    const words = model && !loaded.includes(model) ? POLICIES[option.dataset.policy] || "" : "";
+    const words = model && !again.disabled && !loaded.includes(model) ? POLICIES[option.dataset.policy] || "" : "";
     hint.hidden = !words;
     if (hint.textContent !== words) hint.textContent = words;
   };

@@ -46,10 +46,6 @@ class FakeGateway:
     def asked(self) -> Any:
         return orjson.loads(self.bodies[-1])
 
-    def header(self, name: str) -> str | None:
-        found = dict(self.scopes[-1]["headers"]).get(name.encode())
-        return None if found is None else found.decode()
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scopes.append(scope)
         body, more = b"", True

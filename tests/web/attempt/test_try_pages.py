@@ -180,12 +180,14 @@ async def test_a_text_is_said_as_a_file(one: Try) -> None:
 async def test_voices_are_listed_for_the_chosen_service(one: Try) -> None:
     """For a script as the fragment alone, also when that fails; for a form as the page."""
     one.gateway.says({"voices": ["af", HOSTILE]})
-    got = await one.client.post("/ui/try/voices", data={"model": "kokoro", "text": "kept words"})
+    form = {"model": "kokoro\r\nx-evil: 1", "text": "kept words"}
+    got = await one.client.post("/ui/try/voices", data=form)
     assert (one.gateway.scopes[-1]["path"], one.gateway.scopes[-1]["method"]) == (
         "/v1/audio/voices",
         "GET",
     )
-    assert one.gateway.header("x-model") == "kokoro"
+    assert one.gateway.scopes[-1]["query_string"] == b"model=kokoro%0D%0Ax-evil%3A+1"
+    assert one.gateway.scopes[-1]["headers"] == []
     assert "kept words" in got.text
     assert '<option value="af" selected>' in got.text
     assert "<script>alert" not in got.text

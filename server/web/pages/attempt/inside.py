@@ -6,6 +6,7 @@ of the gateway is read. Refuses to know what was asked.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import orjson
 from fastapi import Request, Response
@@ -77,7 +78,8 @@ async def ask(
     for who is no page of ours, `UpstreamError` as `Ear`."""
     scope, receive = _asked(request, path, body)
     if model:
-        scope["headers"] = [(b"x-model", model.encode())]
+        # Not in a header: what was typed may hold what would end one.
+        scope["query_string"] = urlencode({"model": model}).encode()
     ear = Ear()
     await gateway(scope, receive, ear)
     return ear.whole()

@@ -116,7 +116,7 @@ class Attempt:
     async def voices(self, request: Request, parts: PartsOf) -> Response:
         desk, given = Desk(parts, self._site, request), await fields(request)
         found, status = await self._ask(
-            request, "/v1/audio/voices", None, answer.voices, model=given.get("model", "")
+            request, "/v1/audio/voices", None, answer.voices, model=given.get("model", "")[:512]
         )
         chosen = given.get("voice", "")
         if isinstance(found, Failure):
