@@ -41,6 +41,9 @@ class Stored:
     complete: bool | None
     config: Mapping[str, Any] | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        return {"host": self.host, "bytes": self.bytes, "complete": self.complete}
+
 
 @dataclass(frozen=True, slots=True)
 class Home:

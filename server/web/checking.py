@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.base.errors import SparkError
-from server.catalog.homes import Outlook
+from server.catalog.homes import Outlook, Stored
 from server.catalog.model import Model
 from server.launch.model import PlannedCommand
 from server.launch.plan import build_spec
@@ -24,6 +24,7 @@ class Check:
     commands: tuple[PlannedCommand, ...] = ()
     refused: str = ""
     fit: Outlook | None = None
+    files: tuple[Stored, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -35,6 +36,7 @@ class Check:
             ],
             "refused": self.refused or None,
             "fit": None if self.fit is None else self.fit.to_dict(),
+            "files": [one.to_dict() for one in self.files],
         }
 
 
@@ -44,7 +46,9 @@ def checked(parts: Parts, body: object, replaces: str | None = None) -> Check:
     if found.model is None:
         return Check(problems)
     commands, refused = planned(parts, found.model)
-    return Check(problems, found.model, commands, refused, Fitting(parts).outlook(found.model))
+    fitting = Fitting(parts)
+    outlook, files = fitting.outlook(found.model), fitting.files(found.model)
+    return Check(problems, found.model, commands, refused, outlook, files)
 
 
 def planned(parts: Parts, model: Model) -> tuple[tuple[PlannedCommand, ...], str]:

@@ -288,10 +288,16 @@ async def test_a_stale_form_is_told_so_and_both_versions_are_shown(api: Web) -> 
     assert api.parts.catalog.snapshot().models["mine"].knobs["max_model_len"] == 8192
 
 
-async def test_a_form_of_a_model_that_was_removed_meanwhile_says_so(api: Web) -> None:
-    """With the words of any unknown model."""
-    answer = await post(api, "/ui/models/gone/save", MINE)
-    assert answer.status_code == 404
+async def test_a_form_of_a_model_that_was_removed_meanwhile_loses_nothing(api: Web) -> None:
+    """It is told so, and what was typed can be added anew."""
+    form = MINE | {"id": "", "version": "old", "name": "Mine"}
+    answer = await post(api, "/ui/models/gone/save", form)
+    assert answer.status_code == 409
+    assert "gone was removed meanwhile" in answer.text
+    assert (value(answer.text, "id"), value(answer.text, "name")) == ("gone", "Mine")
+    assert 'action="/ui/models"' in answer.text
+    for path in ("/models/gone/edit", "/models/new?of=gone"):
+        assert "no model" in await text_of(api, path, 404)
 
 
 async def test_the_check_answers_while_one_types(api: Web) -> None:
@@ -301,6 +307,7 @@ async def test_the_check_answers_while_one_types(api: Web) -> None:
     assert 'data-fault="knob.seed"' in wrong.text
     right = await post(api, "/ui/models/check", MINE | {"knob.seed": "7"}, **HTMX)
     assert "--seed 7" in shown(right.text)
+    assert "Files: not found on any host" in shown(right.text)
     assert "data-fault=" not in right.text
     edited = await post(api, "/ui/models/check", MINE | {"editing": "tiny", "id": ""}, **HTMX)
     assert "--served-model-name tiny" in shown(edited.text)

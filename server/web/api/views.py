@@ -74,10 +74,7 @@ def whole_model(parts: Parts, model: Model, fitting: Fitting | None = None) -> d
     fitting = fitting or Fitting(parts)
     return model_view(parts, model) | {
         "fit": fitting.outlook(model).to_dict(),
-        "files": [
-            {"host": one.host, "bytes": one.bytes, "complete": one.complete}
-            for one in fitting.files(model)
-        ],
+        "files": [one.to_dict() for one in fitting.files(model)],
     }
 
 

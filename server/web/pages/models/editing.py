@@ -18,7 +18,7 @@ from server.web.checking import Check
 from server.web.pages.form import FormView
 from server.web.pages.frame import Page
 from server.web.pages.models.drift import Change
-from server.web.pages.models.entries import FitView, fit_view
+from server.web.pages.models.entries import FitView, Place, fit_view, places
 from server.web.pages.models.knobs import KnobGroup, groups
 from server.web.pages.models.typed import at_field, choices
 from server.web.pages.moment import Moment, moment
@@ -84,6 +84,7 @@ class CheckView:
     refused: str = ""
     fit: FitView | None = None
     drift: tuple[Change, ...] = ()
+    files: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ def check_view(
         refused=check.refused,
         fit=None if check.fit is None or faults else fit_view(check.fit),
         drift=drift,
+        files=places(check.files),
     )
 
 

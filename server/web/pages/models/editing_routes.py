@@ -13,15 +13,22 @@ from fastapi import Path as PathParam
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from server.base.errors import Conflict, InvalidValue, PayloadTooLarge, SparkError
+from server.base.errors import (
+    Conflict,
+    InvalidValue,
+    ModelNotFound,
+    PayloadTooLarge,
+    SparkError,
+)
 from server.catalog.changes import version_of
 from server.catalog.model import Model
 from server.catalog.recipe import MAX_RECIPE, Recipe, read_recipe
 from server.catalog.service import StaleEdit
 from server.web.api.models import find, tell
 from server.web.checking import Check, checked
-from server.web.pages.answer import from_htmx, led
+from server.web.pages.answer import from_htmx, led, refused_page
 from server.web.pages.fields import fields
+from server.web.pages.flash import refusal
 from server.web.pages.form import FormView, fresh, is_stale, outdated
 from server.web.pages.models.editing import (
     CheckView,
@@ -52,12 +59,22 @@ class EditingPages:
 
     async def new(self, parts: PartsOf, of: Name = "", ref: Name = "") -> Response:
         """Empty, as a copy `of` another model, or of what was found on the hosts as `ref`."""
-        form = fresh(values_from(_copied(parts, of) if of else offered_body(parts, ref)))
-        return self._new(parts, form)
+        try:
+            body = _copied(parts, of) if of else offered_body(parts, ref)
+        except ModelNotFound as error:
+            return self._missing(parts, error)
+        return self._new(parts, fresh(values_from(body)))
 
     async def edit(self, parts: PartsOf, model_id: Id) -> Response:
-        model = find(parts, model_id)
+        try:
+            model = find(parts, model_id)
+        except ModelNotFound as error:
+            return self._missing(parts, error)
         return self._page(parts, _opened(parts, model), model.name)
+
+    def _missing(self, parts: Parts, error: ModelNotFound) -> Response:
+        flash = replace(refusal(error), back="/models")
+        return refused_page(parts, self._site, flash, error.status)
 
     def _new(self, parts: Parts, form: FormView, recipe: Recipe | None = None) -> Response:
         check = None
@@ -90,7 +107,9 @@ class EditingPages:
 
     async def change(self, request: Request, parts: PartsOf, model_id: Id) -> Response:
         given = await fields(request)
-        model = find(parts, model_id)
+        model = parts.catalog.snapshot().find(model_id)
+        if model is None:
+            return self._removed(request, parts, given | {"id": model_id})
         if is_stale(given, version_of(model)):
             return self._stale(request, parts, given, model)
         return await self._save(request, parts, given, model)
@@ -117,6 +136,17 @@ class EditingPages:
             return self._back(request, parts, _entry(parts, form, editing, view), error.status)
         tell(parts, saved)
         return led(request, f"/models/{saved.id}?said={'saved' if model else 'added'}")
+
+    def _removed(self, request: Request, parts: Parts, given: dict[str, str]) -> Response:
+        """The model of the form is gone: what was typed can be added anew."""
+        form = replace(
+            _form(given, (), f"{given['id']} was removed meanwhile. What you typed is still here."),
+            advice="Add it anew if you want it back.",
+            version="",
+            stale=True,
+        )
+        _, view = _looked_at(parts, given, None)
+        return self._back(request, parts, _entry(parts, form, check=view), Conflict.status)
 
     def _stale(
         self, request: Request, parts: Parts, given: dict[str, str], model: Model

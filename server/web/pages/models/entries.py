@@ -159,8 +159,12 @@ def item(
         enabled=model.enabled,
         tags=tags(model),
         fit=fit_view(outlook),
-        files=tuple(Place(one.host, size(one.bytes), one.complete is False) for one in files),
+        files=places(files),
     )
+
+
+def places(files: Sequence[Stored]) -> tuple[Place, ...]:
+    return tuple(Place(one.host, size(one.bytes), one.complete is False) for one in files)
 
 
 def standing(model: Model, *, shipped: bool) -> Standing:
