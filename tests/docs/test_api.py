@@ -26,6 +26,7 @@ from server.web.api import (
     keys,
     models,
     services,
+    sessions,
     settings,
     swaps,
     sweeps,
@@ -51,7 +52,7 @@ def routes() -> Iterator[tuple[str, str]]:
     """`METHOD /path` and what its function says it does."""
     for module in (
         *(hosts, models, swaps, services, activity, sweeps),
-        *(keys, usage, backups, settings, events, health),
+        *(keys, usage, backups, sessions, settings, events, health),
     ):
         for route in module.routes().routes:
             assert isinstance(route, APIRoute)
