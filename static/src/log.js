@@ -56,6 +56,7 @@
     constructor(root) {
       this.root = root;
       this.place = root.querySelector("[data-log-lines]");
+      this.rows = root.querySelector("[data-log-rows]");
       this.said = root.querySelector("[data-log-said]");
       this.newest = root.querySelector("[data-log-newest]");
       this.pauseButton = root.querySelector("[data-log-pause]");
@@ -78,7 +79,7 @@
 
     // The lines that the server drew, for a log that is not read on.
     drawn() {
-      return [...this.place.querySelectorAll(".log-line")].map((element) => ({
+      return [...this.rows.querySelectorAll(".log-line")].map((element) => ({
         element,
         text: element.querySelector(".text").textContent,
         spans: null,
@@ -196,7 +197,7 @@
 
     clear() {
       this.lines = [];
-      this.place.replaceChildren();
+      this.rows.replaceChildren();
     }
 
     add(lines) {
@@ -207,9 +208,9 @@
         line.element = this.draw(line);
         piece.append(line.element);
       }
-      this.place.querySelector("[data-log-quiet]")?.remove();
+      this.rows.querySelector("[data-log-quiet]")?.remove();
       this.root.querySelector("[data-log-more]")?.remove();
-      this.place.append(piece);
+      this.rows.append(piece);
       this.lines.push(...kept);
       for (const line of this.lines.splice(0, Math.max(0, this.lines.length - MOST))) {
         line.element.remove();
