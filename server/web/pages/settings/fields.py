@@ -21,7 +21,13 @@ from server.web.pages.settings.sections import groups
 Control = Literal["text", "number", "choice", "switch", "lines"]
 
 YES, NO = "yes", "no"
-_UNITS = (("_seconds", "seconds"), ("_minutes", "minutes"), ("_mb", "MiB"), ("_bytes", "bytes"))
+_UNITS = (
+    ("_seconds", "seconds"),
+    ("_minutes", "minutes"),
+    ("_hours", "hours"),
+    ("_mb", "MiB"),
+    ("_bytes", "bytes"),
+)
 _LABELS = {
     "hf_home": "Hugging Face cache",
     "eth_if": "Ethernet interface",
@@ -38,6 +44,9 @@ _LABELS = {
     "models": "Models it answers to",
     "model_sent": "Model it is sent",
     "guard_bytes": "Memory guard",
+    "every_hours": "One every",
+    "keep_daily": "Days of which one is kept",
+    "keep_weekly": "Weeks of which one is kept",
 }
 _NONE = Origin("default")
 
