@@ -105,13 +105,13 @@ async def test_whatever_comes_after_a_ping_answers_it() -> None:
         while (await receive())["type"] == "websocket.receive":
             rounds += 1
 
-    async with listening(talk, 0.3) as url:
+    async with listening(talk, 0.8) as url:
         reader, writer = await mute(url)
-        for _ in range(3):
+        for _ in range(2):
             assert (await reader.readexactly(6))[:1] == b"\x89"
             writer.write(bytes((0x82, 0x81)) + bytes(4) + b"x")
         writer.close()
-    assert rounds >= 2
+    assert rounds >= 1
 
 
 async def test_a_part_of_this_program_may_send_a_ping() -> None:

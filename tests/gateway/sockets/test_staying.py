@@ -63,7 +63,7 @@ async def test_pings_are_no_messages() -> None:
 async def test_one_that_is_used_stays_until_it_was_open_for_too_long() -> None:
     """Messages in either direction count; the longest life is another setting."""
     async with (
-        listening(Echo(), socket_idle_seconds=5, socket_seconds=0.3) as running,
+        listening(Echo(), socket_idle_seconds=30, socket_seconds=1.0) as running,
         running.session.ws_connect(running.url + STREAM) as socket,
     ):
         rounds = 0

@@ -146,7 +146,7 @@ async def test_one_that_says_too_much_while_it_waits_is_told_to_come_later() -> 
 
 async def test_a_wait_that_ends_badly_closes_with_a_reason() -> None:
     """The upgrade is gone by then; before it, the answer would be a 503."""
-    async with listening(Echo(), queue_seconds=0.2) as running, occupied(running):
+    async with listening(Echo(), queue_seconds=1.0) as running, occupied(running):
         second = await running.session.ws_connect(running.url + STREAM, autoping=True)
         closed = await second.receive()
         assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 1013)
