@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from playwright.sync_api import Browser, Page, Route, expect
@@ -124,6 +125,17 @@ def test_stop_ends_it_at_the_engine_and_asking_again_works(tried: Visitor, house
     expect(page.get_by_role("button", name="Stop")).to_be_hidden()
     until(lambda: aborted(house) == before + 2, "the engine to see it again")
     expect(page.locator(ANSWER)).to_have_count(1)
+
+
+def test_who_leaves_a_form_without_javascript_stops_the_engine_too(loaded: House) -> None:
+    """The answer is awaited within the app; that a person waits for it is known all the same."""
+    loaded.sim.scenario("spark-1", token_delay=0.5)
+    before = aborted(loaded)
+    form = {"model": ONE, "message": "count to ten"}
+    own = {"sec-fetch-site": "same-origin"}
+    with pytest.raises(httpx.ReadTimeout):
+        loaded.http.post("/ui/try/chat", data=form, headers=own, timeout=1)
+    until(lambda: aborted(loaded) == before + 1, "the engine to see that nobody reads")
 
 
 def test_an_error_of_the_engine_is_told_in_words(tried: Visitor, house: House) -> None:
