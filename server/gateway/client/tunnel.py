@@ -13,6 +13,7 @@ The upstream side is aiohttp's: measured, a frame through it and uvicorn's sans-
 """
 
 import asyncio
+import math
 import socket
 import ssl
 from contextlib import suppress
@@ -88,8 +89,21 @@ def close_code(error: SparkError) -> int:
 
 
 def _reason(text: str) -> str:
-    """As much of `text` as a close frame holds."""
-    return text.encode("utf-8", "replace")[:_REASON_BYTES].decode("utf-8", "ignore")
+    """As much of `text` as a close frame holds, in whole words where it has some."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= _REASON_BYTES:
+        return raw.decode()
+    cut = raw[: _REASON_BYTES - 3].decode("utf-8", "ignore")
+    words = cut.rpartition(" ")[0]
+    return (words if len(words) > len(cut) // 2 else cut) + "…"
+
+
+def _why(error: SparkError) -> str:
+    """The message, and when to come again where there is room for it."""
+    wait = error.retry_after
+    again = "" if wait is None else f" Again in {max(1, math.ceil(wait))} s."
+    whole = error.message + again
+    return whole if len(whole.encode()) <= _REASON_BYTES else _reason(error.message)
 
 
 async def tunnel(
@@ -130,7 +144,7 @@ async def tunnel(
 async def refuse(scope: Scope, send: Send, error: SparkError) -> None:
     """Tell the client of a WebSocket why not: an HTTP answer before it was accepted, where the
     server can send one, else a close frame."""
-    reason, code = _reason(error.message), close_code(error)
+    reason, code = _why(error), close_code(error)
     with suppress(OSError):  # The client may be gone.
         if scope.get(ACCEPTED) or "websocket.http.response" not in scope.get("extensions", {}):
             await send({"type": "websocket.close", "code": code, "reason": reason})

@@ -20,7 +20,7 @@ from server.gateway.sockets.dialect import error_event, realtime, takes_events
 from server.gateway.sockets.meter import Meter, meter
 from server.gateway.sockets.waiting import Early, Standing, size_of
 from server.gateway.way import Crew, Way
-from server.gateway.wire import Header, request_headers
+from server.gateway.wire import Header, queue_seconds, request_headers
 
 SWITCHED = 101
 _CHARGED_SECONDS = 1.0
@@ -60,6 +60,7 @@ class SocketCall(Way):
         "_settings",
         "_timer",
         "_tunnel",
+        "_waited",
     )
 
     def __init__(
@@ -81,6 +82,7 @@ class SocketCall(Way):
         self._meter: Meter | None = None
         self._charged = (0.0, 0)
         self._last = 0.0
+        self._waited: list[Header] = []
         self._timer: asyncio.TimerHandle | None = None
         self._booking: asyncio.TimerHandle | None = None
 
@@ -166,7 +168,9 @@ class SocketCall(Way):
                     grant.lease.release()
                 raise
             if standing.last is not None:
-                self._notes["waited"] = round(self._crew.monotonic() - passage.arrived, 3)
+                waited = self._crew.monotonic() - passage.arrived
+                self._notes["waited"] = round(waited, 3)
+                self._waited = [queue_seconds(waited)]
         return grant
 
     async def _carried(self, grant: Grant) -> Outcome:
@@ -232,7 +236,7 @@ class SocketCall(Way):
         self._later()
         if not passage.status:
             self._accepted()
-            await self._out(message)
+            await self._out({**message, "headers": self._waited})
 
     def _charge(self, meter: Meter) -> None:
         """Raises what the caller is told when something of its own is used up."""

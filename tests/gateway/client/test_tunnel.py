@@ -297,7 +297,7 @@ class TestRefused:
             sent.append(message)
 
         await refuse({"type": "websocket"}, send, Unavailable("é" * 100))  # type: ignore[arg-type]
-        assert sent == [{"type": "websocket.close", "code": 1013, "reason": "é" * 61}]
+        assert sent == [{"type": "websocket.close", "code": 1013, "reason": "é" * 60 + "…"}]
 
 
 async def test_a_slow_client_holds_the_upstream_back() -> None:
@@ -377,6 +377,27 @@ async def test_a_client_that_leaves_during_the_handshake_leaves_nothing_behind()
             await connect(app.url)
         await asyncio.wait_for(gone.wait(), 10)
         assert app.inflight.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Unavailable("Not now."), "Not now."),
+        (Unavailable("Not now.", retry_after=4.2), "Not now. Again in 5 s."),
+        (Unavailable("x" * 110, retry_after=4.2), "x" * 110),
+        (Unavailable("many words " * 20), "many words " * 10 + "many…"),
+    ],
+)
+async def test_a_close_says_why_in_what_room_there_is(error: SparkError, reason: str) -> None:
+    """123 bytes, in whole words, with the time to come again where it fits."""
+    sent: list[dict[str, object]] = []
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    await refuse({"type": "websocket"}, send, error)  # type: ignore[arg-type]
+    assert sent[0]["reason"] == reason
+    assert len(reason.encode()) <= 123
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,9 @@ async def test_a_stream_that_uses_up_its_seconds_is_closed(tmp_path: Path) -> No
             await socket.send_bytes(SECOND)
             _, code, reason = await closed(socket)
             assert code == 1008
-            assert reason == "The key 'phone' has used up its 5 seconds of audio a day."
+            assert reason == (
+                "The key 'phone' has used up its 5 seconds of audio a day. Again in 43200 s."
+            )
         passage = await running.passages.get()
         assert (passage.error, passage.used.audio_seconds) == ("rate_limited", 5.0)
         assert running.inflight.count() == 0

@@ -170,6 +170,7 @@ async def test_one_whose_turn_comes_in_time_hears_nothing_of_it() -> None:
             wait = asyncio.create_task(running.session.ws_connect(url, headers=EVENTS))
             await running.began(2)
         second = await wait
+        assert float(second._response.headers["x-spark-queue-seconds"]) > 0
         await second.send_str("x")
         assert await second.receive_str() == "x"
         await second.close()
