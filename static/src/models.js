@@ -1,5 +1,6 @@
-// The form of a model: what the check found wrong is shown at its field while one types. Only at
-// fields that were touched: a form that was just opened is not full of complaints.
+// The pages of models. What the check found wrong is shown at its field while one types, only at
+// fields that were touched: a form that was just opened is not full of complaints. And the address
+// follows the filter of the list, so that it can be kept or loaded anew.
 (() => {
   "use strict";
 
@@ -46,6 +47,13 @@
     }
   };
 
+  const follow = () => {
+    const given = [...new FormData(document.getElementById("model-filter"))].filter(([, value]) => value);
+    const asked = new URLSearchParams(given).toString();
+    const address = asked ? `/models?${asked}` : "/models";
+    if (address !== location.pathname + location.search) history.replaceState(null, "", address);
+  };
+
   for (const kind of ["input", "change"]) {
     document.addEventListener(kind, (event) => {
       if (event.target.closest?.("#model-form")) touched.add(event.target.name);
@@ -54,5 +62,6 @@
   document.addEventListener("htmx:after:swap", (event) => {
     const target = event.detail?.ctx?.target;
     if (target?.id === "model-check") place();
+    if (target?.id === "catalog") follow();
   });
 })();
