@@ -170,6 +170,19 @@
     event.preventDefault();
     clear();
   });
+  // ---- a list that is narrowed as one types
+
+  const narrow = () => {
+    for (const field of document.querySelectorAll("[data-narrows]")) {
+      const wanted = field.value.trim().toLowerCase();
+      for (const row of document.querySelector(field.dataset.narrows)?.children ?? []) {
+        row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
+      }
+    }
+  };
+  document.addEventListener("input", (event) => event.target.matches("[data-narrows]") && narrow());
+  document.addEventListener("htmx:after:swap", narrow);
+
   // ---- acts that are asked about twice, and text to take away
 
   const closeConfirms = (but) => {

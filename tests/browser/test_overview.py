@@ -60,6 +60,21 @@ def test_a_chart_tells_what_was_when_one_points_at_it(visitor: Visitor, house: H
     expect(value).to_have_text(re.compile(r"GiB$"))
 
 
+def test_the_models_are_narrowed_as_one_types(visitor: Visitor) -> None:
+    """And stay so when the list is drawn anew."""
+    page = visitor.open(width=360, height=740)
+    connected(page)
+    rows = page.locator("#models .rows > li")
+    assert rows.count() > 8
+    page.get_by_label("Find a model").fill("fine-tune")
+    expect(rows.filter(visible=True)).to_have_count(1)
+    with page.expect_response(lambda got: "/ui/quick" in got.url):
+        page.evaluate("htmx.trigger('#events', 'snapshot', {data: '{}'})")
+    expect(rows.filter(visible=True)).to_have_count(1)
+    page.get_by_label("Find a model").fill("")
+    expect(rows.filter(visible=True)).to_have_count(rows.count())
+
+
 def test_after_a_break_the_cards_and_the_charts_are_live_again(
     visitor: Visitor, house: House
 ) -> None:
