@@ -4,13 +4,15 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
+from server.app import App
+from server.daemon import _Server
 from server.gateway.client.sockets import accepted, lost
 from server.gateway.sockets.waiting import PING
 from server.web.edge import Edge, EdgeSocket
@@ -161,3 +163,19 @@ def test_connections_whose_host_is_gone_are_ended(kind: type[socket.socket], end
         assert sum(end_those_gone([one], turn) for turn in range(TURNS)) == ended
         assert one.aborted is bool(ended)
     assert not lost(sock)
+
+
+async def test_the_server_looks_at_its_connections() -> None:
+    """While it serves, all of them within five seconds."""
+    server = _Server(uvicorn.Config(refuse_all, log_config=None), cast("App", None))
+    server.config.load()
+    with Silent(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        one = Connection(sock)
+        server.server_state.connections.add(one)  # type: ignore[arg-type]
+        for counter in range(1000, 1000 + TURNS):
+            assert not await server.on_tick(counter)
+        assert one.aborted
+
+
+async def refuse_all(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Nobody asks."""

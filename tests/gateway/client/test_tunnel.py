@@ -3,9 +3,11 @@
 import asyncio
 import http
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
 import uvicorn
@@ -20,7 +22,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from server.base.errors import SparkError, Unavailable
-from server.gateway.client.tunnel import Farewell, for_client, for_upstream, refuse, tunnel
+from server.gateway.client.tunnel import Farewell, Tunnel, for_client, for_upstream, refuse, tunnel
 from server.gateway.inflight import InFlight
 from server.gateway.model import Outcome
 from server.web.edge import EdgeSocket, edge, is_news
@@ -358,6 +360,25 @@ async def test_pings_are_answered_by_each_hop() -> None:
     async with tunnelled(talk) as app, connect(app.url) as client:
         await (await client.ping())
         assert await client.recv() == "ponged"
+
+
+class Silent(socket.socket):
+    """Its kernel counted three probes and 30 s without an answer."""
+
+    def getsockopt(self, *_args: Any) -> bytes:  # type: ignore[override]
+        return bytes((1, 0, 0, 3)) + bytes(52) + (30_000).to_bytes(4, "little")
+
+
+async def test_an_upstream_whose_host_is_gone_is_let_go() -> None:
+    """By what the kernel counts: a service at work may answer nothing for minutes."""
+    mine, theirs = socket.socketpair()
+    with theirs, Silent(fileno=mine.detach()) as silent:
+        nobody = cast("Any", None)
+        gone = Tunnel(nobody, nobody, "tiny", [silent])
+        gone._look()
+        assert gone._looking is not None
+        gone._looking.cancel()
+        assert theirs.recv(1) == b""
 
 
 async def test_a_client_that_leaves_during_the_handshake_leaves_nothing_behind() -> None:
