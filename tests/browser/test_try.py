@@ -258,20 +258,23 @@ def run_code(page: Page, folder: Path) -> list[str]:
     """What the curl command and the Python of the page print, run as they stand."""
     shown = page.locator("#try-code pre").all_text_contents()
     commands = (["bash", "-c", shown[0]], [sys.executable, "-W", "error", "-c", shown[1]])
-    printed = []
-    for command in commands:
-        got = subprocess.run(
+    started = [
+        subprocess.Popen(
             command,
             cwd=folder,
             env={"PATH": os.environ["PATH"], "SPARK_KEY": "any"},
-            capture_output=True,
-            text=True,
-            timeout=60,
             stdin=subprocess.DEVNULL,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        assert got.returncode == 0, got.stderr
-        printed.append(got.stdout)
+        for command in commands
+    ]
+    printed = []
+    for one in started:
+        out, err = one.communicate(timeout=90)
+        assert one.returncode == 0, err
+        printed.append(out)
     return printed
 
 
