@@ -25,6 +25,7 @@ PARSED = 256 * 1024
 """Longer texts are not looked into: one that may hold sound counts as nothing else."""
 _QUERY = 4096
 _SHORT = 2048
+_SURE = 8192
 _RATES = (8_000, 48_000)
 _CHANNELS = (1, 2)
 _OPENAI, _ENGINES, _SERVICES = 24_000, 16_000, 16_000
@@ -103,14 +104,13 @@ class Meter:
             return
         if self._plain is None and self._sound.size + len(data) >= 16:
             self._sound.feed(data)
-            self._plain = not self._sound.known
-            if self._plain:
-                self._count(self._sound.size)
-                self._sound = Sound()
+            self._decide(plain=not self._sound.known)
         elif self._plain:
             self._count(len(data))
         else:
             self._sound.feed(data)
+            if self._sound.size >= _SURE and self._sound.doubtful:
+                self._decide(plain=True)
         if self._plain is False:
             self.audio = max(self.audio, self._sound.heard().seconds)
 
@@ -154,6 +154,12 @@ class Meter:
                 self._session(body["session"], in_force=True)
 
     # -- inside
+
+    def _decide(self, *, plain: bool) -> None:
+        self._plain = plain
+        if plain:
+            self.audio = self._sound.size / self._format.per_second
+            self._sound = Sound()
 
     def _count(self, size: int) -> None:
         self.audio += size / self._format.per_second

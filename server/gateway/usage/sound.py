@@ -12,7 +12,7 @@ but the few bytes that a reader asked for and, of Ogg, the end. What cannot be r
 from dataclasses import dataclass
 from typing import Literal
 
-from server.gateway.usage.containers import MAGIC, container_of
+from server.gateway.usage.containers import MAGIC, Mpeg, container_of
 from server.gateway.usage.samples import Container, Wants
 
 Source = Literal["measured", "estimated"]
@@ -49,6 +49,11 @@ class Sound:
     def known(self) -> bool:
         """Whether it is a container that can be read."""
         return self._container is not None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether plain samples could look like it: so far no second frame was where it should."""
+        return isinstance(self._container, Mpeg) and not self._container.per_second
 
     def feed(self, chunk: bytes) -> None:
         head = self._head

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from server.gateway.model import Upstream, Used
 from server.gateway.operations import OPERATIONS
 from server.gateway.sockets.meter import PARSED, Meter, meter
-from tests.gateway.usage.test_sound import opus, wav
+from tests.gateway.usage.test_sound import mp3, opus, wav
 
 SECOND_24K, SECOND_16K = bytes(48_000), bytes(32_000)
 
@@ -121,6 +121,18 @@ def test_a_container_in_binary_messages_is_measured() -> None:
         for at in range(0, len(file), 10):
             one.sent_bytes(file[at : at + 10])
         assert one.audio == pytest.approx(seconds, rel=0.02)
+
+
+def test_samples_that_look_like_a_frame_are_samples() -> None:
+    """The first two of a recording may be those that an MP3 begins with."""
+    one = made("/v1/audio/stream")
+    sound = mp3(1)[:4] + SECOND_16K[4:]
+    for at in range(0, len(sound), 1000):
+        one.sent_bytes(sound[at : at + 1000])
+    assert one.audio == pytest.approx(1.0)
+    one = made("/v1/audio/stream")
+    one.sent_bytes(mp3(1000))
+    assert one.audio == pytest.approx(24.0, rel=0.01)
 
 
 def test_binary_messages_elsewhere_are_no_sound() -> None:
