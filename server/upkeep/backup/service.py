@@ -10,8 +10,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from server.upkeep.backup.model import SUFFIX, Backup, Kind, Report, Staged
 from server.upkeep.backup.retention import due, kept
 
 LOOK_SECONDS = 60.0
+PIECE_BYTES = 1 << 20
+"""Of an upload is written at once, beside the loop."""
 AGAIN_SECONDS = 3600.0
 """After a scheduled backup that failed."""
 UPLOADS_KEPT = 3
@@ -165,7 +167,7 @@ class BackupService:
         async with self._busy:
             now = self._clock.now()
             backup_id = new_id(kind, now)
-            with self._room(backup_id) as folder:
+            async with self._room(backup_id) as folder:
                 database = folder / DATABASE
                 shelf.create_empty(database)
                 copied = database if await self._database.copy(database) else None
@@ -186,14 +188,11 @@ class BackupService:
         if self._receiving.locked():
             raise Conflict("Another backup is being handed in at this moment.")
         # Not while `busy`: a caller that sends slowly would keep everything else waiting.
-        async with self._receiving:
-            with self._room(backup_id) as folder:
-                part = folder / "upload"
-                await shelf.save(chunks, part)
-                await asyncio.to_thread(archive.manifest_of, part)
-                await asyncio.to_thread(
-                    shelf.publish, part, self._data.backups / (backup_id + SUFFIX)
-                )
+        async with self._receiving, self._room(backup_id) as folder:
+            part = folder / "upload"
+            await _save(chunks, part)
+            await asyncio.to_thread(archive.manifest_of, part)
+            await asyncio.to_thread(shelf.publish, part, self._data.backups / (backup_id + SUFFIX))
         await self.look()
         await self._clear_out()
         self._told()
@@ -212,21 +211,19 @@ class BackupService:
     async def check(self, backup_id: str, passphrase: str | None = None) -> Report:
         """Unpack it, prove everything, and forget it again."""
         path = self.file(backup_id)
-        async with self._busy:
-            with self._room(backup_id) as folder:
-                return await asyncio.to_thread(examine, path, passphrase, folder, self._environ)
+        async with self._busy, self._room(backup_id) as folder:
+            return await asyncio.to_thread(examine, path, passphrase, folder, self._environ)
 
     async def stage(self, backup_id: str, passphrase: str | None = None) -> tuple[Report, Staged]:
         """The next start restores it. Raises `InvalidValue` with the first thing that is wrong."""
         path = self.file(backup_id)
-        async with self._busy:
-            with self._room(backup_id) as folder:
-                report = await asyncio.to_thread(examine, path, passphrase, folder, self._environ)
-                if not report.ok or report.manifest is None:
-                    raise refusal(report)
-                self._staged = await asyncio.to_thread(
-                    restore.stage, self._data, folder, report.manifest, self._clock.now()
-                )
+        async with self._busy, self._room(backup_id) as folder:
+            report = await asyncio.to_thread(examine, path, passphrase, folder, self._environ)
+            if not report.ok or report.manifest is None:
+                raise refusal(report)
+            self._staged = await asyncio.to_thread(
+                restore.stage, self._data, folder, report.manifest, self._clock.now()
+            )
         self._log.info("backup.staged", backup=backup_id)
         self._told()
         return report, self._staged
@@ -262,15 +259,15 @@ class BackupService:
         except (OSError, UnicodeDecodeError):
             raise InvalidValue(f"{path.name} cannot be read.") from None
 
-    @contextmanager
-    def _room(self, name: str) -> Iterator[Path]:
+    @asynccontextmanager
+    async def _room(self, name: str) -> AsyncIterator[Path]:
         """A folder to work in, gone at the end."""
         with storage_errors(f"The backup {name}"):
             folder = Path(tempfile.mkdtemp(prefix="backup-", dir=self._data.tmp))
             try:
                 yield folder
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _clear_out(self) -> None:
         """What the rules of retention no longer keep. What was made by hand is never touched."""
@@ -286,3 +283,19 @@ def refusal(report: Report) -> SparkError:
     """Why a backup cannot be restored: the first thing that is wrong with it."""
     wrong = next(one for one in report.findings if one.severity == "error")
     return InvalidValue(wrong.message, param=wrong.code, advice=wrong.advice or None)
+
+
+async def _save(chunks: AsyncIterator[bytes], to: Path) -> None:
+    """What a caller sends, as it comes. No write holds the loop up."""
+    upload = await asyncio.to_thread(shelf.Upload, to)
+    try:
+        pending = bytearray()
+        async for chunk in chunks:
+            pending += chunk
+            if len(pending) >= PIECE_BYTES:
+                await asyncio.to_thread(upload.put, bytes(pending))
+                pending.clear()
+        await asyncio.to_thread(upload.put, bytes(pending))
+        await asyncio.to_thread(upload.finish)
+    finally:
+        upload.close()

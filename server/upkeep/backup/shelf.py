@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,20 +121,33 @@ def _new_seal() -> Seal:
     )
 
 
-async def save(chunks: AsyncIterator[bytes], to: Path) -> None:
-    """What a caller sends, as it comes. Raises `PayloadTooLarge` and `InsufficientStorage`."""
-    size = 0
-    with _new_file(to) as file:
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > LARGEST:
-                raise PayloadTooLarge(f"A backup is at most {LARGEST >> 30} GiB large.")
-            if shutil.disk_usage(to.parent).free < SPARE_BYTES + len(chunk):
-                raise InsufficientStorage(
-                    "The disk of the data directory is too full for this upload.",
-                    advice="Free space in the data directory and try again.",
-                )
-            file.write(chunk)
+class Upload:
+    """An archive while it comes, in a new file. Raises `PayloadTooLarge` and
+    `InsufficientStorage`; `close` it in any case."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = path.parent
+        self._file = _opened(path)
+        self._size = 0
+
+    def put(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > LARGEST:
+            raise PayloadTooLarge(f"A backup is at most {LARGEST >> 30} GiB large.")
+        if shutil.disk_usage(self._folder).free < SPARE_BYTES + len(data):
+            raise InsufficientStorage(
+                "The disk of the data directory is too full for this upload.",
+                advice="Free space in the data directory and try again.",
+            )
+        self._file.write(data)
+
+    def finish(self) -> None:
+        """All of it is on the disk then."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def publish(part: Path, target: Path) -> None:
@@ -157,8 +170,12 @@ def create_empty(path: Path) -> None:
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
     """For us alone, and on the disk when the block ends."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with _opened(path) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def _opened(path: Path) -> BinaryIO:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
