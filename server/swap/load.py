@@ -71,12 +71,21 @@ class Load:
                 await self._guard()
                 await self._check_patience()
                 await self._pause(follower)
+            if not self._heard:
+                await self._catch_up()
             return self._ready.is_set() and self._reading
         finally:
             follower.cancel()
             await asyncio.wait({follower})  # a cancel of our own is not taken for the follower's
             if not follower.cancelled():
                 follower.exception()  # seen above, or of no account any more
+
+    async def _catch_up(self) -> None:
+        """It serves already, as after a restart of ours: what it wrote meanwhile is still told."""
+        text = await self._site.tail(self._spec, self._engine)
+        if not self._heard:  # else the follower was quicker, and these would be told twice
+            for line in text.splitlines():
+                self._listener.line(line)
 
     async def _pause(self, follower: asyncio.Task[None]) -> None:
         """Until the next poll; a little sooner once the log says that the server is up."""

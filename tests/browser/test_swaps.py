@@ -232,3 +232,23 @@ def test_what_would_be_refused_is_said_beforehand(visitor: Visitor, house: House
     expect(box.get_by_role("button", name=f"Start {broken} anyway")).to_be_in_viewport()
     assert overflow(page) <= 0
     assert house.served() == ONE
+
+
+def test_a_log_goes_on_after_the_server_was_restarted(visitor: Visitor, house: House) -> None:
+    """Heard anew by the swap that was taken up: no line twice, none missing, no reload."""
+    house.swap(ONE)
+    house.sim.scenario("spark-1", load_seconds=12, says="before the restart")
+    page = visitor.open()
+    lines = follow(page, house, house.ask(TWO))
+    still_there = mark(page)
+    expect(lines).to_contain_text("before the restart")
+    assert house.stop() == 0
+    expect(page.locator("#stale")).to_be_visible()
+    house.start()
+    connected(page)
+    state(page, "Loaded")
+    expect(lines.get_by_text("Application startup complete")).to_have_count(1)
+    expect(lines.get_by_text("before the restart")).to_have_count(1)
+    still_there()
+    visitor.complaints.clear()  # the browser's own lines about the lost connection
+    house.sim.scenario("spark-1", says="")

@@ -253,3 +253,18 @@ async def test_a_load_that_is_cancelled_while_it_ends_is_cancelled() -> None:
     async with asyncio.timeout(10):
         await asyncio.wait({task})
     assert task.cancelled()
+
+
+async def test_an_engine_that_serves_already_still_tells_what_it_wrote() -> None:
+    """A swap taken up after a restart of ours: its log is not empty, and not told twice."""
+    heard = Listening()
+    site = Site(available=1 << 40, sampled=at(0), looks=0)
+    async with asyncio.timeout(10):
+        await Load(site, spec(), engine("swap-1"), heard).run()
+    assert heard.lines == ["the log"]
+    again = Site(available=1 << 40, sampled=at(0), looks=20)
+    again.log = Log([READY], ends=False)
+    heard = Listening()
+    async with asyncio.timeout(10):
+        await Load(again, spec(), engine("swap-1"), heard).run()
+    assert heard.lines == [READY]

@@ -101,7 +101,8 @@ class SwapPages:
         name = given.get("model", "")[:512]
 
         async def act() -> Flash:
-            parts.rehearsing.begin(_model(parts, name).id, requested_by=who)
+            model = _model(parts, name)
+            parts.rehearsing.begin(model.id, requested_by=who)
             return Flash("info", "Looking at the hosts; nothing is touched.")
 
         home = f"/swaps/new?model={quote(name, safe='')}"
