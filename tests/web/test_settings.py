@@ -12,12 +12,14 @@ from server.base.clock import SystemClock
 from server.base.errors import HostKeyChanged
 from server.base.health import Verdict
 from server.config.model import Host
+from server.config.schema import field_at, group_of, keys_at
 from server.fleet.model import HostStatus
 from server.ssh.hostkeys import fingerprint
 from server.ssh.model import Target
 from server.web.api.settings import sections
 from server.web.pages.notice import NoticeBoard
 from server.web.pages.routes import make_site, routes
+from server.web.pages.settings.fields import field_groups, read, shown
 from server.web.pages.site import Site
 from tests.gateway.made import serving
 from tests.web.forms import form_of, words_of
@@ -90,6 +92,28 @@ async def test_a_section_saved_as_it_was_opened_changes_nothing(
 def test_every_section_has_a_page() -> None:
     """A new one is not forgotten."""
     assert {*SECTIONS} | ELSEWHERE == {*sections()}
+
+
+@pytest.mark.parametrize("section", [*SECTIONS, "hosts", "services"])
+def test_every_key_has_one_field_with_a_name_of_its_own(section: str) -> None:
+    """In the order of the page; what is described is told."""
+    fields = [field for group in field_groups(section) for field in group.fields]
+    assert sorted(field.name for field in fields) == sorted(keys_at((section,)))
+    assert len({field.label for field in fields}) == len(fields)
+    assert all(field.help for field in fields)
+
+
+@pytest.mark.parametrize("section", [*SECTIONS, "hosts", "services"])
+def test_what_a_form_shows_means_what_it_showed(section: str) -> None:
+    """The defaults, as text and back, are the defaults."""
+    group = group_of(field_at((section,)).annotation)  # type: ignore[union-attr]
+    defaults = {
+        key: field.default for key, field in group.model_fields.items() if not field.is_required()
+    }
+    meant = read(section, shown(section, defaults))
+    assert {key: meant[key] for key in defaults} == {
+        key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()
+    }
 
 
 async def test_what_was_changed_is_saved_and_every_comment_kept(pages: Web, tmp_path: Path) -> None:

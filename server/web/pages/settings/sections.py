@@ -140,6 +140,17 @@ _ORDER: Mapping[str, Sequence[Group]] = MappingProxyType(
             ),
             Group("Default model", ("default_model", "default_after_seconds")),
             Group("Kept answers", ("cache_mb", "cache_seconds")),
+            Group(
+                "Patience",
+                (
+                    "head_seconds",
+                    "stream_head_seconds",
+                    "socket_accept_seconds",
+                    "socket_idle_seconds",
+                    "socket_seconds",
+                ),
+                folded=True,
+            ),
             Group("Wire", ("keepalive_seconds", "upstream_client", "fast_lane"), folded=True),
         ),
         "hosts": (
