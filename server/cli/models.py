@@ -91,6 +91,9 @@ def show(session: Session, model: str) -> None:
     for key, value in found.items():
         if key == "provenance":
             continue
+        if key == "fit" and isinstance(value, dict):
+            _pair(key, f"{value.get('answer')}: {value.get('summary')}", {})
+            continue
         if key == "knobs" and isinstance(value, dict):
             for name, knob in value.items():
                 _pair(f"knobs.{name}", knob, origins)
@@ -185,6 +188,36 @@ def _split(text: str) -> tuple[str, str]:
     if not key or not equals:
         raise click.UsageError(f"{text!r} should look like KEY=VALUE.")
     return key, value
+
+
+@models.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@verb
+def take_recipe(session: Session, file: Path) -> None:
+    """A recipe of spark-vllm-docker or sparkrun as an entry for `models add --from-file`."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise CliError(f"{file}: {error}", USAGE) from None
+    with session.client() as client:
+        answer = client.as_object(client.post(path("models", "import"), {"text": text}))
+        left = client.as_list(answer, "left_out")
+    if session.json:
+        show_json(answer)
+        return
+    show_json(answer.get("model"))
+    for note in left:
+        line(f"left out: {note.get('what')}: {note.get('note')}", err=True)
+
+
+@models.command("reset")
+@click.argument("model")
+@verb
+def reset(session: Session, model: str) -> None:
+    """Forget every change to a shipped MODEL; brings back one that was removed."""
+    with session.client() as client:
+        answer = client.post(path("models", model, "reset"))
+    show_json(answer) if session.json else line(f"{model} is as it was shipped.")
 
 
 @models.command("remove")

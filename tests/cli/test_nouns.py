@@ -135,6 +135,33 @@ def test_a_model_is_shown_with_where_its_values_come_from(api: Api, run: Run) ->
     assert any(line.split() == ["knobs.max_model_len", "4096", "(override)"] for line in lines)
 
 
+def test_whether_a_model_fits_is_shown_in_words(api: Api, run: Run) -> None:
+    """The whole arithmetic is in the JSON."""
+    fit = {"answer": "now", "summary": "Weights 1 GiB.", "homes": [{"lines": ["x"]}]}
+    api.on("GET", "/api/v1/models/tiny", MODEL | {"fit": fit})
+    lines = run("models", "show", "tiny").out.splitlines()
+    assert any(line.split() == ["fit", "now:", "Weights", "1", "GiB."] for line in lines)
+
+
+def test_a_recipe_is_read_into_an_entry(api: Api, run: Run, tmp_path: Path) -> None:
+    """The entry goes to stdout, ready for `models add --from-file`; the rest is told beside it."""
+    note = {"what": "mods", "note": "not applied"}
+    answer = {"model": {"id": "x"}, "understood": [], "left_out": [note]}
+    api.on("POST", "/api/v1/models/import", answer)
+    file = tmp_path / "r.yaml"
+    file.write_text("model: a/b")
+    ran = run("models", "import", str(file))
+    assert json.loads(ran.out) == {"id": "x"}
+    assert "left out: mods: not applied" in ran.err
+    assert api.bodies("POST", "/api/v1/models/import") == [{"text": "model: a/b"}]
+
+
+def test_a_shipped_model_is_reset(api: Api, run: Run) -> None:
+    """Also one that was removed, which has no name to complete any more."""
+    api.on("POST", "/api/v1/models/tiny/reset", MODEL)
+    assert "as it was shipped" in run("models", "reset", "tiny").out
+
+
 def test_a_model_is_added_from_options(api: Api, run: Run) -> None:
     """Values that are JSON keep their type."""
     api.on("POST", "/api/v1/models", Answer(MODEL, 201))
