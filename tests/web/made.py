@@ -78,7 +78,7 @@ class FakeFleet:
         return tuple(self.hosts.values())
 
     def status(self, name: str) -> HostStatus:
-        return self.hosts.get(name) or HostStatus(name, Verdict.unknown("no sample yet"))
+        return self.hosts.get(name) or HostStatus(name, Verdict.unknown("not seen yet"))
 
     def samples(self, name: str, minutes: float) -> Sequence[Sample]:
         return [sample for sample in self.kept if sample.host == name]

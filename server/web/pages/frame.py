@@ -60,8 +60,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Base of every page's view."""
+    """Base of every page's view. Not kept by the pen: it holds the time."""
 
     template: ClassVar[str] = "frame.html"
+    kept: ClassVar[bool] = False
 
     frame: Frame

@@ -8,7 +8,9 @@ from fastapi import Response
 
 from server import __version__
 from server.base.clock import iso
+from server.base.errors import NotFound
 from server.config.model import Host
+from server.fleet.model import HostStatus
 from server.ssh.model import Refusal
 from server.swap.model import SwapRecord
 from server.web.api.views import waiting
@@ -114,16 +116,21 @@ async def draw_hosts(parts: Parts, site: Site) -> HostList:
 
 def draw_host(parts: Parts, host: Host, *, lean: bool = True) -> HostCard:
     """One host. Costs the same however many there are."""
-    settings = parts.settings.current
-    watched = {status.name: status for status in parts.fleet.statuses()}
     return host_card(
         host,
-        watched.get(host.name) or unseen(host.name),
+        _status(parts, host.name),
         parts.hostkeys.refused(host.name),
         parts.clock.now(),
-        settings.fleet.stale_seconds,
+        parts.settings.current.fleet.stale_seconds,
         lean=lean,
     )
+
+
+def _status(parts: Parts, name: str) -> HostStatus:
+    try:
+        return parts.fleet.status(name)
+    except NotFound:
+        return unseen(name)  # in the settings since a moment ago
 
 
 async def draw_problems(parts: Parts, site: Site) -> ProblemList:
