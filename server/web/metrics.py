@@ -8,14 +8,20 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from server.base.bus import EventBus
 from server.base.clock import Clock
 from server.base.health import Health
 from server.fleet.model import HostStatus
+from server.gateway.tally import Tally
 from server.swap.model import FINAL
 from server.web.parts import Fleet, Swaps
 
@@ -25,31 +31,15 @@ _OUTCOMES = frozenset(state.value for state in FINAL)
 _REMEMBERED = 64
 
 
-class RequestMetrics:
-    """All HTTP requests, of the API and the gateway. Label children are cached."""
+class RequestMetrics(Collector):
+    """All HTTP requests, of the API and the gateway: plain sums, made into families when somebody
+    asks for them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(
-            "spark_http_requests",
-            "Answered requests",
-            ["method", "route", "status"],
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "spark_http_request_seconds",
-            "Duration of requests to the end of the answer",
-            ["route"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._in_flight = Gauge(
-            "spark_http_requests_in_flight", "Requests being answered", registry=registry
-        )
-        self._counters: dict[tuple[str, str, int], Counter] = {}
-        self._histograms: dict[str, Histogram] = {}
-
+        self._requests: dict[tuple[str, str, int], int] = {}
+        self._seconds: dict[str, Tally] = {}
         self._now = 0
-        self._in_flight.set_function(lambda: self._now)
+        registry.register(self)
 
     def enter(self) -> None:
         """A request came; `leave` when it is over."""
@@ -60,14 +50,33 @@ class RequestMetrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         key = (method if method in _METHODS else "other", route, status)
-        counter = self._counters.get(key)
-        if counter is None:
-            counter = self._counters[key] = self._requests.labels(key[0], route, str(status))
-        histogram = self._histograms.get(route)
-        if histogram is None:
-            histogram = self._histograms[route] = self._seconds.labels(route)
-        counter.inc()
-        histogram.observe(seconds)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        tally = self._seconds.get(route)
+        if tally is None:
+            tally = self._seconds[route] = Tally(_SECONDS)
+        tally.observe(seconds)
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "spark_http_requests", "Answered requests", labels=["method", "route", "status"]
+        )
+        for (method, route, status), count in self._requests.items():
+            requests.add_metric([method, route, str(status)], count)
+        yield requests
+        seconds = HistogramMetricFamily(
+            "spark_http_request_seconds",
+            "Duration of requests to the end of the answer",
+            labels=["route"],
+        )
+        for route, tally in self._seconds.items():
+            seconds.add_metric([route], tally.cumulated(), tally.total)
+        yield seconds
+        now = GaugeMetricFamily("spark_http_requests_in_flight", "Requests being answered")
+        now.add_metric([], self._now)
+        yield now
 
 
 class SwapMetrics:

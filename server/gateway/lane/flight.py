@@ -21,13 +21,14 @@ from server.gateway.blame import broken_off, so_far
 from server.gateway.client.answer import Answer
 from server.gateway.client.connection import Connection
 from server.gateway.handover import Handover
-from server.gateway.lane.head import length_of, written
-from server.gateway.lane.model import Client, Done, Watch
+from server.gateway.lane.head import NotPlain, written
+from server.gateway.lane.heads import Heads
+from server.gateway.lane.model import Client, Done
 from server.gateway.model import Grant, Outcome
-from server.gateway.relay import EVENTS, last_frame
+from server.gateway.relay import last_frame
 from server.gateway.usage.tap import Tap
 from server.gateway.way import Crew, account, name_of
-from server.gateway.wire import Header, header, response_headers
+from server.gateway.wire import Header
 
 _LAST = b"0\r\n\r\n"
 
@@ -50,6 +51,7 @@ class Flight:
         "_events",
         "_grant",
         "_head",
+        "_heads",
         "_last",
         "_over",
         "_parts",
@@ -68,13 +70,14 @@ class Flight:
     def __init__(
         self,
         crew: Crew,
-        watch: Watch,
+        heads: Heads,
         client: Client,
         begun: Handover,
         grant: Grant,
     ) -> None:
         self._crew = crew
-        self._watch = watch
+        self._heads = heads
+        self._watch = heads.watch
         self._client = client
         self._begun = begun
         self._passage = begun.passage
@@ -101,30 +104,31 @@ class Flight:
 
     def begin(self, status: int, headers: list[Header]) -> None:
         passage, crew = self._passage, self._crew
-        kept = response_headers(headers)
         try:
             if status != 200:
-                raise ValueError("not plain")
-            length = length_of(kept)
-            extra = crew.gatekeeper.headers_for(passage.caller)
-            whole = [
-                *self._client.default_headers,
-                *kept,
-                *self._grant.notes,
-                *extra,
-                *self._watch.always(passage.request_id),
-            ]
-            self._chunked = length is None
-            self._head = written(whole, chunked=self._chunked, closes=not self.keep_alive)
-        except ValueError:
+                raise NotPlain
+            shape = self._heads.like(self.name, headers)
+            length = shape.length(headers)
+            self._head = written(
+                shape,
+                length,
+                self._heads.ours(self._client.default_headers),
+                self._heads.more(passage.request_id, self._extra()),
+                closes=not self.keep_alive,
+            )
+        except NotPlain:
             self._give_away(status, headers)
             return
-        kind = header(kept, b"content-type") or b""
         self._started = True
-        self._events = kind.startswith(EVENTS)
-        self._tap = crew.tap(self._begun.operation, kind, self._events)
+        self._chunked = length is None
+        self._events = shape.events
+        self._tap = crew.tap(self._begun.operation, shape.kind, shape.events)
         self._token = self._tap is not None
         passage.status, passage.opened = status, crew.monotonic()
+
+    def _extra(self) -> list[Header]:
+        limits = self._crew.gatekeeper.headers_for(self._passage.caller)
+        return [*self._grant.notes, *limits] if self._grant.notes else limits
 
     def _give_away(self, status: int, headers: list[Header]) -> None:
         """This answer is for the ordinary way, which reads it from the same connection."""

@@ -14,6 +14,7 @@ from server.gateway.handover import Handover
 from server.gateway.intake.request import JSON_LIMIT, Taken, taken
 from server.gateway.keys.gate import resolved
 from server.gateway.lane.flight import Flight
+from server.gateway.lane.heads import Heads
 from server.gateway.lane.model import Client, Foreign, Watch
 from server.gateway.lane.plain import Plain, read
 from server.gateway.model import (
@@ -37,6 +38,7 @@ class Lane:
         self._crew = crew
         self._pool = pool
         self._watch = watch
+        self._heads = Heads(watch)
         self._foreign = foreign
 
     def plain(self, url: bytes, headers: list[Header], before: Plain | None) -> Plain | None:
@@ -74,7 +76,7 @@ class Lane:
             self._hand_over(client, begun)
             return True
         let_in(passage, grant, passage.arrived)
-        flight = Flight(crew, self._watch, client, begun, grant)
+        flight = Flight(crew, self._heads, client, begun, grant)
         connection = self._sent(plain, body, flight, begun, grant)
         if connection is None:
             self._hand_over(client, replace(begun, grant=grant))
