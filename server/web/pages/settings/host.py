@@ -83,10 +83,19 @@ class HostEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class HostsList:
+    """Drawn anew as the hosts come and go."""
+
+    template: ClassVar[str] = "settings/hosts-list.html"
+
+    hosts: tuple[HostEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HostsPage(SettingsPage):
     template: ClassVar[str] = "settings/hosts.html"
 
-    hosts: tuple[HostEntry, ...]
+    list: HostsList
     ours: OurKey
     variable: str
 

@@ -39,11 +39,17 @@ class HostPages:
     # ---- pages
 
     async def every(self, parts: PartsOf, said_: Said = "") -> Response:
-        hosts = tuple(entry(parts, host) for host in parts.settings.current.hosts)
-        frame = draw_frame(parts, self._site, "Hosts", nav="settings", flash=said(said_))
+        frame = draw_frame(
+            parts, self._site, "Hosts", nav="settings", flash=said(said_), refresh=30
+        )
         ours = pure.our_key(self._site.public_key)
         variable = parts.settings.variable("hosts") or ""
-        return self._site.pen.page(pure.HostsPage(frame, "hosts", hosts, ours, variable))
+        return self._site.pen.page(
+            pure.HostsPage(frame, "hosts", hosts_list(parts), ours, variable)
+        )
+
+    async def list(self, parts: PartsOf, build: str = "") -> Response:
+        return self._built(self._site.pen.fragment(hosts_list(parts)), build)
 
     async def new(self, parts: PartsOf) -> Response:
         return self._page(parts, None, new_form())
@@ -127,13 +133,20 @@ class HostPages:
         return led(request, f"{HOME}/{name}#doctor")
 
     async def doctor(self, parts: PartsOf, name: Name, build: str = "") -> Response:
-        answer = self._site.pen.fragment(card(parts, find(parts, name)))
+        return self._built(self._site.pen.fragment(card(parts, find(parts, name))), build)
+
+    def _built(self, answer: Response, build: str) -> Response:
+        """A page of another build is told to load anew: its scripts and styles are not these."""
         if build and build != self._site.assets.build:
             answer.headers["hx-refresh"] = "true"
         return answer
 
 
 # ---- what the pages are made of
+
+
+def hosts_list(parts: Parts) -> pure.HostsList:
+    return pure.HostsList(tuple(entry(parts, host) for host in parts.settings.current.hosts))
 
 
 def new_form() -> pure.HostForm:
@@ -170,6 +183,7 @@ def add(router: APIRouter, site: Site) -> None:
         (HOME, pages.every, "GET"),
         (f"{HOME}/new", pages.new, "GET"),
         (f"{HOME}/{{name}}", pages.one, "GET"),
+        (NEW, pages.list, "GET"),
         (NEW, pages.add, "POST"),
         (f"{NEW}/{{name}}", pages.change, "POST"),
         (f"{NEW}/{{name}}/remove", pages.remove, "POST"),

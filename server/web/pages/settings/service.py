@@ -24,11 +24,20 @@ class ServiceEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class ServicesPage(SettingsPage):
-    template: ClassVar[str] = "settings/services.html"
+class ServicesList:
+    """Drawn anew as the services come and go. `hosts`: whether there are any."""
+
+    template: ClassVar[str] = "settings/services-list.html"
 
     services: tuple[ServiceEntry, ...]
     hosts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesPage(SettingsPage):
+    template: ClassVar[str] = "settings/services.html"
+
+    list: ServicesList
     variable: str
 
 

@@ -35,12 +35,19 @@ class ServicePages:
         self._site = site
 
     async def every(self, parts: PartsOf, said_: Said = "") -> Response:
-        settings = parts.settings
-        listed = tuple(_entry(parts, service) for service in settings.current.services)
-        frame = draw_frame(parts, self._site, "Services", nav="settings", flash=said(said_))
-        variable = settings.variable("services") or ""
-        hosts = bool(settings.current.hosts)
-        return self._site.pen.page(pure.ServicesPage(frame, "services", listed, hosts, variable))
+        frame = draw_frame(
+            parts, self._site, "Services", nav="settings", flash=said(said_), refresh=30
+        )
+        variable = parts.settings.variable("services") or ""
+        page = pure.ServicesPage(frame, "services", _list(parts), variable)
+        return self._site.pen.page(page)
+
+    async def list(self, parts: PartsOf, build: str = "") -> Response:
+        """A page of another build is told to load anew: its scripts and styles are not these."""
+        answer = self._site.pen.fragment(_list(parts))
+        if build and build != self._site.assets.build:
+            answer.headers["hx-refresh"] = "true"
+        return answer
 
     async def new(self, parts: PartsOf) -> Response:
         return self._page(parts, None, _new_form(parts))
@@ -106,6 +113,12 @@ class ServicePages:
         return self._site.pen.page(page, status)
 
 
+def _list(parts: Parts) -> pure.ServicesList:
+    settings = parts.settings.current
+    listed = tuple(_entry(parts, service) for service in settings.services)
+    return pure.ServicesList(listed, bool(settings.hosts))
+
+
 def _new_form(parts: Parts) -> sections.SectionForm:
     return item.blank("services", NEW, _offers(parts), "Add")
 
@@ -138,6 +151,7 @@ def add(router: APIRouter, site: Site) -> None:
         (HOME, pages.every, "GET"),
         (f"{HOME}/new", pages.new, "GET"),
         (f"{HOME}/{{name}}", pages.one, "GET"),
+        (NEW, pages.list, "GET"),
         (NEW, pages.add, "POST"),
         (f"{NEW}/{{name}}", pages.change, "POST"),
         (f"{NEW}/{{name}}/remove", pages.remove, "POST"),
