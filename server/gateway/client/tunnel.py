@@ -188,21 +188,7 @@ class Tunnel:
         """Raises a `SparkError` when the upstream cannot be reached or does not agree."""
         check_headers(headers)
         made: list[socket.socket] = []
-
-        def make(address: AddrInfoType) -> socket.socket:
-            made.append(open_socket(address))
-            uploading(made[-1])
-            return made[-1]
-
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, force_close=True, socket_factory=make, ssl=tls or True
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=AUTO_HEADERS,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            trust_env=False,
-        )
+        session = _session(made, tls)
         try:
             async with asyncio.timeout(_HANDSHAKE_SECONDS):
                 agreed = await session.ws_connect(
@@ -305,6 +291,25 @@ class Tunnel:
                     await self._socket.close(code=said.code, message=_reason(said.reason).encode())
         finally:
             await self._session.close()
+
+
+def _session(made: list[socket.socket], tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
+    """For one connection. `made` is told of its sockets."""
+
+    def make(address: AddrInfoType) -> socket.socket:
+        made.append(open_socket(address))
+        uploading(made[-1])
+        return made[-1]
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0, force_close=True, socket_factory=make, ssl=tls or True
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=AUTO_HEADERS,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+        trust_env=False,
+    )
 
 
 def _sent(headers: list[Header]) -> list[tuple[str, str]]:
