@@ -30,6 +30,7 @@ from server.web.pages.swaps.past import (
     wanted,
 )
 from server.web.pages.swaps.plan import Plan, PlanPage, commands, plan
+from server.web.pages.swaps.story import listed, placed, stops
 from server.web.parts import Parts
 from server.web.reply import PartsOf, RequesterOf
 
@@ -103,7 +104,7 @@ class SwapPages:
         async def act() -> Flash:
             model = _model(parts, name)
             parts.rehearsing.begin(model.id, requested_by=who)
-            return Flash("info", "Looking at the hosts; nothing is touched.")
+            return QUIET  # the page itself says that it looks
 
         home = f"/swaps/new?model={quote(name, safe='')}"
         redraw = partial(self._new, parts, name)
@@ -119,7 +120,7 @@ class SwapPages:
             record = await _request(parts, given, who)
             if given.get("then") == "follow":
                 place = f"/swaps/{quote(record.id, safe='')}"
-            return _accepted(record)
+            return _accepted(parts, record)
 
         answer = await self._from_anywhere(request, parts, act)
         return led(request, place) if place else answer
@@ -128,7 +129,7 @@ class SwapPages:
         async def act() -> Flash:
             given = await fields(request)
             model = given.get("model") or None
-            return _accepted(await parts.swaps.unload(model, requested_by=who))
+            return _accepted(parts, await parts.swaps.unload(model, requested_by=who))
 
         return await self._from_anywhere(request, parts, act)
 
@@ -275,10 +276,17 @@ def _nothing(name: str) -> Plan:
     )  # fmt: skip
 
 
-def _accepted(record: SwapRecord) -> Flash:
+def _accepted(parts: Parts, record: SwapRecord) -> Flash:
+    """One press was enough, so it is said at once what it stops: there is time to cancel."""
+    layout = parts.swaps.layout()
     if record.model is None:
-        return Flash("info", "Asked to unload the model.")
-    return Flash("info", f"Asked for {target(record)}.")
+        going = [one for one in layout if record.unloads in {None, one.model}]
+        names = listed([placed(one.deployment) for one in going])
+        return Flash("info", "Asked to unload the model.", f"It stops {names}." if names else "")
+    if record.target is None or any(one.model == record.model for one in layout):
+        return Flash("info", f"Asked for {target(record)}.")
+    most = parts.settings.current.engine.max_models
+    return Flash("info", f"Asked for {target(record)}.", stops(record.model, layout, most))
 
 
 def _on_conflict(value: str) -> OnConflict:
