@@ -51,6 +51,9 @@ def list_backups(session: Session) -> None:
     schedule, staged = answer.get("schedule"), answer.get("staged")
     if isinstance(schedule, dict):
         line(f"The next one is made at {dash(schedule.get('next_at'))}.", err=True)
+    if isinstance(restored := answer.get("restored"), dict):
+        aside = restored.get("set_aside")
+        line(f"{restored.get('id')} was restored; what was there is in {aside}.", err=True)
     if isinstance(staged, dict):
         line(f"{staged.get('id')} waits to be restored. {LATER}", err=True)
 

@@ -39,6 +39,7 @@ from server.swap.log import SwapLog
 from server.swap.model import OnConflict, Past, Serving, SwapRecord
 from server.swap.rehearsals import Rehearsal
 from server.upkeep.backup.model import Backup, Report, Staged
+from server.upkeep.backup.restore import Restored
 
 
 class SettingsStore(Protocol):
@@ -192,6 +193,8 @@ class Backups(Protocol):
     def file(self, backup_id: str) -> Path: ...
 
     def staged(self) -> Staged | None: ...
+
+    def restored(self) -> Restored | None: ...
 
     def schedule(self) -> Mapping[str, Any]: ...
 

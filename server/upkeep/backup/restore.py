@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from server.base.clock import iso, parse_iso
 from server.base.files import atomic_write, storage_errors
@@ -31,7 +32,8 @@ from server.upkeep.backup.gather import places
 from server.upkeep.backup.manifest import CONFIG, DATABASE, MODELS, PASSWORD, PATCHES, Manifest
 from server.upkeep.backup.model import Staged
 
-NOTE = "staged.json"
+NOTE, RESTORED = "staged.json", "restored.json"
+SET_ASIDE = "set-aside"
 KEPT_ASIDE = 3
 _SIDES = ("-wal", "-shm", "-journal")
 _PATCHES = PATCHES.rstrip("/")
@@ -44,7 +46,16 @@ class Restored:
 
     id: str
     made_at: datetime
+    at: datetime
     aside: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "made_at": iso(self.made_at),
+            "at": iso(self.at),
+            "set_aside": f"{SET_ASIDE}/{self.aside}",
+        }
 
 
 # ---- staging
@@ -125,11 +136,22 @@ def carry_out(data: DataDir, now: datetime) -> Restored | None:
         with storage_errors(name):
             if name in here and here[name].exists():
                 _move(here[name], aside / name)
-    note = {"restored": found.id, "made_at": iso(found.made_at), "at": iso(now)}
-    atomic_write(aside / "restored.json", json.dumps(note).encode())
+    restored = Restored(found.id, found.made_at, now, aside.name)
+    atomic_write(aside / RESTORED, json.dumps(restored.to_dict()).encode())
     unstage(data)
     _forget_old(data.set_aside)
-    return Restored(found.id, found.made_at, aside.name)
+    return restored
+
+
+def last(data: DataDir) -> Restored | None:
+    """The newest restore that was carried out here, as long as what it set aside is kept."""
+    with contextlib.suppress(OSError):
+        for folder in reversed(_newest_last(data.set_aside.iterdir())):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                body = json.loads((folder / RESTORED).read_bytes())
+                made_at, at = parse_iso(body["made_at"]), parse_iso(body["at"])
+                return Restored(body["id"], made_at, at, folder.name)
+    return None
 
 
 def _file(new: Path, target: Path, aside: Path) -> None:

@@ -60,6 +60,7 @@ class BackupService:
         self._clock = clock
         self._known: dict[str, Backup] = {}
         self._staged: Staged | None = None
+        self._restored: restore.Restored | None = None
         self._busy = asyncio.Lock()
         self._receiving = asyncio.Lock()
         self._started = clock.now()
@@ -73,6 +74,7 @@ class BackupService:
     async def start(self) -> None:
         self._started = self._clock.now()
         self._staged = await asyncio.to_thread(restore.staged, self._data)
+        self._restored = await asyncio.to_thread(restore.last, self._data)
         with suppress(SparkError):
             await asyncio.to_thread(shelf.tidy, self._data.backups)
         await self.look()
@@ -132,6 +134,10 @@ class BackupService:
     def staged(self) -> Staged | None:
         """What the next start will put in place."""
         return self._staged
+
+    def restored(self) -> restore.Restored | None:
+        """The last restore that a start carried out, while what it replaced is kept."""
+        return self._restored
 
     def due_at(self) -> datetime | None:
         # One from a time that is still to come (a clock that was wrong) puts nothing off.

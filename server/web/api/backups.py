@@ -43,11 +43,12 @@ class Restore(BaseModel):
 async def every(parts: PartsOf) -> Response:
     """Newest first, with what waits to be restored and when the next one is made."""
     found = await parts.keeping.look()
-    staged = parts.keeping.staged()
+    staged, restored = parts.keeping.staged(), parts.keeping.restored()
     return reply(
         {
             "backups": [one.to_dict() for one in found],
             "staged": None if staged is None else staged.to_dict(),
+            "restored": None if restored is None else restored.to_dict(),
             "schedule": dict(parts.keeping.schedule()),
         }
     )

@@ -49,7 +49,9 @@ async def test_everything_comes_back(tmp_path: Path) -> None:
     async with house(tmp_path) as again:
         assert again.files() == before
         assert await said(again) == "before"
+        await again.service.start()
         assert again.service.staged() is None
+        assert again.service.restored() == restored
     aside = one.data.set_aside / restored.aside
     assert (aside / "config.yaml").read_text() == "hosts: []\n"
     assert (aside / "ssh" / "id_ed25519").read_bytes() == b"another key"
