@@ -83,7 +83,8 @@ class LiveGround:
         return any(e.running and e.same(engine) for e in seen)
 
     def commands(self, spec: LaunchSpec) -> tuple[PlannedCommand, ...]:
-        return self._engines.commands(spec, "<swap id>")
+        # Plain letters: the launcher of several nodes refuses a label that a shell would change.
+        return self._engines.commands(spec, "SWAP-ID")
 
     def reachable(self) -> frozenset[str]:
         statuses = self._fleet.statuses()

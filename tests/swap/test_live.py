@@ -1,6 +1,7 @@
 """What the live ground makes of the answers of the rooms below, one call at a time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import httpx
@@ -11,6 +12,7 @@ from server.base.errors import DeadlineExceeded, SparkError
 from server.config.model import Settings
 from server.launch.model import Engine, LaunchSpec, Progress
 from server.launch.observe import GpuHold, HostMemory, MemoryWait
+from server.launch.service import Engines
 from server.swap.live import LiveGround
 from tests.swap.made import deployment, engine, spec
 
@@ -106,6 +108,18 @@ async def test_a_context_length_that_cannot_be_read_is_not_known(content: bytes)
     """The engine answered: that it tells no length ends no swap."""
     told = await ground(Launch(), httpx.Response(200, content=content))._max_model_len(spec())
     assert told is None
+
+
+async def test_a_command_is_drawn_for_every_launcher() -> None:
+    """Also for several nodes, whose launcher refuses what a shell would change: the swap that would
+    start it has no id yet, and what stands for one must pass."""
+    engines = Engines(cast("Any", None), SystemClock())
+    cluster = spec("m", hosts=("spark-1", "spark-2"))
+    nodes = tuple(replace(node, cluster_address="192.0.2.9") for node in cluster.nodes)
+    options = (("launch_cluster_dir", "/home/u/svd"),)
+    cluster = replace(cluster, nodes=nodes, launcher="launch-cluster", options=options)
+    (planned,) = ground(cast("Any", engines)).commands(cluster)
+    assert "vllm serve" in planned.shown
 
 
 def beside(tag: str, slot: int) -> Engine:
