@@ -92,7 +92,8 @@ class BackupService:
             await self._clock.sleep(LOOK_SECONDS)
             try:
                 await self.keep_schedule()
-            except Exception:  # a bug of ours: the next look tries again
+            except Exception:  # a bug of ours: without this task none would be made again
+                self._again = self._clock.monotonic() + AGAIN_SECONDS
                 self._log.exception("backup.bug")
 
     async def keep_schedule(self) -> Backup | None:
