@@ -21,6 +21,8 @@ from starlette.types import ASGIApp
 from server.audio import merging
 from server.audio.scrub import service as scrubbing
 from server.auth.ledger import SessionLedger
+from server.auth.local import BYTES as LOCAL_BYTES
+from server.auth.local import LocalToken
 from server.auth.password import Password
 from server.auth.service import Auth
 from server.base.bus import EventBus
@@ -126,6 +128,7 @@ class App:
     load: Load
     backups: BackupService
     auth: Auth
+    local: LocalToken
     upstream: UpstreamClient
     http: httpx.AsyncClient
     bus: EventBus
@@ -137,6 +140,7 @@ class App:
         await self.database.open()
         await self.keys.start()
         await self.auth.load()
+        self.local.write()
         await self.usage.start()
         self.gate.restore(await self.usage.today())
         await self.fleet.start()
@@ -178,6 +182,7 @@ class App:
         await self.fleet.close()
         await self.pool.close()
         await self.upstream.close()
+        self.local.remove()
         await self.auth.keep()
         await self.keys.close()
         await self.usage.close()
@@ -430,7 +435,8 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         public_key=public_key,
         refusal=lambda model: _refusal(model, store.current),
     )
-    edge = create_app(parts, gateway, site, gate)
+    local = LocalToken(data.local_token, secrets.token_bytes(LOCAL_BYTES))
+    edge = create_app(parts, gateway, site, gate, local)
     app = App(
         edge=edge,
         lane=make_lane(gateway.crew, client, edge, from_browser),
@@ -460,6 +466,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         load=load,
         backups=backups,
         auth=auth,
+        local=local,
         upstream=upstream,
         http=http,
         bus=bus,
@@ -470,13 +477,17 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
 
 
 def create_app(
-    parts: Parts, gateway: ASGIApp, site: Site, keys: KeyHolders | None = None
+    parts: Parts,
+    gateway: ASGIApp,
+    site: Site,
+    keys: KeyHolders | None = None,
+    local: LocalToken | None = None,
 ) -> Observed:
-    """The ASGI application: the gateway in front, the JSON API and the pages behind. `keys` open
-    the lock on these."""
+    """The ASGI application: the gateway in front, the JSON API and the pages behind. `keys` and
+    `local` open the lock on these."""
     api = create_api(parts, pages=[attempt.routes(site, gateway), routes(site)])
     edges = dict.fromkeys(SEGMENTS, gateway)
-    return create_edge(parts, api, edges, log=Lines("web"), keys=keys)
+    return create_edge(parts, api, edges, log=Lines("web"), keys=keys, local=local)
 
 
 def _refusal(model: Model, settings: Settings) -> SparkError | None:

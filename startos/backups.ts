@@ -5,7 +5,7 @@
 import { rename, rm } from 'node:fs/promises'
 import { runScript } from './container'
 import { sdk } from './sdk'
-import { DATABASE, DATABASE_COPY, TMP } from './shared'
+import { DATABASE, DATABASE_COPY, LOCAL_TOKEN, TMP } from './shared'
 
 /** rsync patterns; a leading slash is the volume's root. */
 export const EXCLUDED = [
@@ -14,6 +14,8 @@ export const EXCLUDED = [
   '/restore/',
   '/set-aside/',
   '*.lock',
+  // Good for as long as the app that wrote it runs.
+  `/${LOCAL_TOKEN}`,
   '*.part',
   `/${DATABASE}`,
   `/${DATABASE}-wal`,

@@ -19,6 +19,10 @@ export const CONFIG = 'config.yaml'
 export const DATABASE = 'spark-control.db'
 export const DATABASE_COPY = 'spark-control.db.backup'
 export const TMP = 'tmp'
+/** What the running app leaves for those who may read its data: it opens its API to them. */
+export const LOCAL_TOKEN = 'local.token'
+/** The hash of the dashboard's password. */
+export const PASSWORD = 'password'
 
 /**
  * The project's public home. It has none yet: this one name is to be set before a release (see

@@ -12,6 +12,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -154,19 +155,31 @@ class Client:
                 verify=verify,
                 trust_env=False,
                 timeout=httpx.Timeout(self._read_seconds, connect=CONNECT_SECONDS),
-                headers={"User-Agent": f"spark-control/{__version__}", **_key()},
+                headers={"User-Agent": f"spark-control/{__version__}", **_key(self.url)},
             )
         return self._client
 
 
-def _key() -> dict[str, str]:
-    """The API key of the environment: on a command line everybody on the machine could read it."""
-    key = os.environ.get(KEY_VARIABLE, "").strip()
+def _key(url: str) -> dict[str, str]:
+    """The API key of the environment: on a command line everybody on the machine could read it.
+    Without one, what the app on this very machine wrote for those who may read its data."""
+    key = os.environ.get(KEY_VARIABLE, "").strip() or _local_token(url)
     if not key:
         return {}
     if not key.isascii() or not key.isprintable() or " " in key:
         raise CliError(f"{KEY_VARIABLE} holds something that cannot be an API key.", USAGE)
     return {"Authorization": f"Bearer {key}"}
+
+
+def _local_token(url: str) -> str:
+    """Never for another machine's address."""
+    if urlsplit(url).hostname not in {"127.0.0.1", "::1", "localhost"}:
+        return ""
+    data = Path(os.environ.get("SPARK_CONTROL_DATA") or "data")
+    try:
+        return (data / "local.token").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def check_url(url: str) -> None:

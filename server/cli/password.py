@@ -22,8 +22,9 @@ from server.cli.errors import CliError
 def password(data: Path | None) -> int:
     """Set the password of the dashboard.
 
-    It is typed twice, or is the first line of standard input. It is asked for where auth.mode is password in config.yaml. Sessions go on; end them on the
-    page Settings, Access. Whoever lost the password sets a new one with this.
+    It is typed twice, or is the first line of standard input. It is asked for where auth.mode is
+    password in config.yaml. Sessions go on; end them on the page Settings, Access. Whoever lost the
+    password sets a new one with this.
     """
     from server.auth.password import Password, check_new  # noqa: PLC0415 - slow to import
     from server.base.errors import SparkError  # noqa: PLC0415

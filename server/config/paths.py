@@ -47,6 +47,7 @@ class DataDir:
         self.set_aside = self.path / "set-aside"
         self.passphrase = self.path / "backup.passphrase"
         self.password = self.path / "password"
+        self.local_token = self.path / "local.token"
         overrides = environ.get(MODELS_OVERRIDES)
         self.overrides = Path(overrides) if overrides else self.path / "models.override.yaml"
         self._database_url = environ.get(DATABASE_URL)

@@ -36,7 +36,7 @@ from server.web.api import (
 )
 from server.web.entry import Entry
 from server.web.guard import Guard
-from server.web.lock import KeyHolders, Lock
+from server.web.lock import KeyHolders, Lock, Token
 from server.web.metrics import RequestMetrics
 from server.web.observe import Log, Observed
 from server.web.pages.attempt.door import Door
@@ -106,13 +106,18 @@ def create_edge(
     *,
     log: Log,
     keys: KeyHolders | None = None,
+    local: Token | None = None,
 ) -> Observed:
     """What the server runs. `routes` maps first path segments past FastAPI: `{"v1": gateway}`."""
     # What a page of ours asks of the gateway streams past the bound of the body.
     door: ASGIApp = Door(Entry(inner), routes["v1"])
     if parts.auth is not None and keys is not None:
         door = Lock(
-            door, mode=lambda: parts.settings.current.auth.mode, sessions=parts.auth, keys=keys
+            door,
+            mode=lambda: parts.settings.current.auth.mode,
+            sessions=parts.auth,
+            keys=keys,
+            local=local,
         )
     dispatcher = Dispatcher(door, routes)
     return Observed(

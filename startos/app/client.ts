@@ -1,6 +1,8 @@
 /** The running app, asked over HTTP: all containers of a service share one loopback. */
 import { z } from '@start9labs/start-sdk'
-import { UI_PORT } from '../shared'
+import { readFile } from 'node:fs/promises'
+import { sdk } from '../sdk'
+import { LOCAL_TOKEN, UI_PORT } from '../shared'
 
 const BASE = `http://127.0.0.1:${UI_PORT}`
 const SECONDS = 10
@@ -60,6 +62,21 @@ const readyAnswer = z.looseObject({
     .default([]),
 })
 
+export const keysAnswer = z.looseObject({
+  keys: z.array(
+    z.looseObject({
+      id: z.string(),
+      name: z.string(),
+      state: z.string(),
+      scopes: z.array(z.string()),
+      last_used_at: z.string().nullish(),
+      expires_at: z.string().nullish(),
+    }),
+  ),
+})
+
+export const keyAnswer = z.looseObject({ key: z.string(), name: z.string() })
+
 const refusal = z.looseObject({ error: z.looseObject({ message: z.string() }) })
 
 export type Hosts = z.infer<typeof hostsAnswer>
@@ -67,14 +84,30 @@ export type Current = z.infer<typeof currentAnswer>
 export type Services = z.infer<typeof servicesAnswer>
 export type Check = z.infer<typeof checkAnswer>
 
+type Asked = { method?: string; seconds?: number; body?: object }
+
+/** With a password on the app its API asks for this; without one it is not looked at. */
+async function credentials(): Promise<Record<string, string>> {
+  const token = await readFile(
+    sdk.volumes.main.subpath(LOCAL_TOKEN),
+    'ascii',
+  ).catch(() => '')
+  return token ? { authorization: `Bearer ${token.trim()}` } : {}
+}
+
 /** A JSON answer in the shape that is expected; otherwise an error with the app's own sentence. */
 export async function ask<T extends z.ZodType>(
   shape: T,
   path: string,
-  { method = 'GET', seconds = SECONDS } = {},
+  { method = 'GET', seconds = SECONDS, body: sent }: Asked = {},
 ): Promise<z.infer<T>> {
   const answer = await fetch(BASE + path, {
     method,
+    headers: {
+      ...(await credentials()),
+      ...(sent ? { 'content-type': 'application/json' } : {}),
+    },
+    body: sent ? JSON.stringify(sent) : undefined,
     signal: AbortSignal.timeout(seconds * 1000),
   }).catch((error: unknown) => {
     const late = error instanceof Error && error.name === 'TimeoutError'
@@ -102,6 +135,7 @@ export async function ask<T extends z.ZodType>(
 /** Null when everything required is up, else what is not. Any other answer than 2xx is a no. */
 export async function notReady(): Promise<string | null> {
   const answer = await fetch(`${BASE}/readyz`, {
+    headers: await credentials(),
     signal: AbortSignal.timeout(SECONDS * 1000),
   }).catch(() => null)
   if (answer?.ok) return null

@@ -43,10 +43,9 @@ export async function readSections(): Promise<Sections> {
 }
 
 /** A group as a form shows it: what is there and sound, else the default. */
-export function shown<K extends 'engine' | 'gateway' | 'audio' | 'web' | 'log'>(
-  sections: Sections,
-  section: K,
-): z.infer<(typeof SECTIONS)[K]> {
+export function shown<
+  K extends 'engine' | 'gateway' | 'audio' | 'web' | 'auth' | 'log',
+>(sections: Sections, section: K): z.infer<(typeof SECTIONS)[K]> {
   const shape = SECTIONS[section].shape as Record<string, z.ZodType>
   const found = (sections[section] ?? {}) as Record<string, unknown>
   return Object.fromEntries(

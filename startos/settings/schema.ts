@@ -12,6 +12,7 @@ import {
   ENGINE_NUMBERS,
   GATEWAY_NUMBERS,
   LAUNCHERS,
+  LOGINS,
   LOG_LEVELS,
   MAX_IN_FLIGHT,
   ON_DEATH,
@@ -156,6 +157,10 @@ export const web = z.strictObject({
   allowed_hosts: z.array(text(PATTERNS.publicName)).default([]),
 })
 
+export const auth = z.strictObject({
+  mode: z.enum(LOGINS).default('open'),
+})
+
 /** `format` is for terminals, of which a service has none. */
 export const log = z.strictObject({
   level: z.enum(LOG_LEVELS).default('info'),
@@ -169,6 +174,7 @@ export const SECTIONS = {
   gateway,
   audio,
   web,
+  auth,
   log,
 } as const
 

@@ -114,6 +114,7 @@ export const AUDIO_CEILING = 3
 
 export const LAUNCHERS = ['docker', 'launch-cluster', 'bare'] as const
 export const ON_DEATH = ['restart', 'rollback', 'none'] as const
+export const LOGINS = ['open', 'password'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const
 export const OVERLAPS = ['auto', 'never'] as const
 export const UPSTREAM_CLIENTS = ['pooled', 'aiohttp'] as const

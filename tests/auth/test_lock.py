@@ -1,6 +1,7 @@
 """The whole app behind its lock: pages, JSON API, programs, the gateway."""
 
 import asyncio
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,6 +114,20 @@ async def test_keys_open_what_their_scopes_say(tmp_path: Path) -> None:
                 assert (await client.post("/api/v1/swaps", json=model)).status_code == acts, scope
         async with program(app, keys["read"][:-1] + "x") as client:
             assert (await client.get("/api/v1/hosts")).status_code == 401
+
+
+async def test_who_may_read_our_data_is_let_in(tmp_path: Path) -> None:
+    """By a token of this start, for our user alone; it is gone when the app ends."""
+    file = tmp_path / "local.token"
+    async with running(tmp_path) as app:
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        text = file.read_text()
+        async with program(app, text) as client:
+            assert (await client.get("/api/v1/hosts")).status_code == 200
+            assert (await client.post("/api/v1/swaps", json={"model": "x"})).status_code == 404
+        async with program(app, text[:-1] + "!") as client:
+            assert (await client.get("/api/v1/hosts")).status_code == 401
+    assert not file.exists()
 
 
 async def test_the_gateway_has_its_own_keys(tmp_path: Path) -> None:

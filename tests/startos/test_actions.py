@@ -232,6 +232,29 @@ def test_the_log_level_changes_and_main_starts_again(box: Box) -> None:
         box.run("log-level", {"level": "chatty"})
 
 
+def test_a_password_is_set_without_being_seen(box: Box) -> None:
+    """Only its hash is kept; what ran shows nothing of it. Empty keeps the present one."""
+    secret = "correct horse battery"
+    box.run("password", {"mode": "password", "password": secret})
+    assert settings(box).auth.mode == "password"
+    kept = (box.data / "password").read_text()
+    assert kept.startswith("$argon2id$")
+    assert secret not in "".join([kept, box.config, *box.ran])
+    assert box.ask("form", id="password")["value"] == {"mode": "password", "password": None}
+    box.run("password", {"mode": "open", "password": None})
+    assert settings(box).auth.mode == "open"
+    assert (box.data / "password").read_text() == kept
+
+
+def test_a_weak_or_missing_password_is_refused(box: Box) -> None:
+    """A readable sentence; nothing is changed, so nobody is locked out."""
+    with pytest.raises(Refused, match="at least 10 characters"):
+        box.run("password", {"mode": "password", "password": "short"})
+    with pytest.raises(Refused, match="Set a password first"):
+        box.run("password", {"mode": "password", "password": None})
+    assert not (box.data / "config.yaml").exists()
+
+
 def test_public_names_are_saved(box: Box) -> None:
     """What the guard against rebound names reads."""
     box.run("public-names", {"allowed_hosts": ["spark.example.org", "*"]})

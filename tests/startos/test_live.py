@@ -68,8 +68,32 @@ def test_rows_and_actions_tell_what_the_app_knows(pair: tuple[Box, House]) -> No
     assert status["Sparks"][1]["value"].startswith("unknown")
 
 
+def test_a_password_on_the_app_does_not_shut_the_package_out(pair: tuple[Box, House]) -> None:
+    """Rows and actions go on: the package may read the data directory, and so the app's token. A
+    key is shown once, listed, and refused from the moment it is revoked."""
+    box, house = pair
+    box.run("password", {"mode": "password", "password": "correct horse battery"})
+    until(lambda: house.http.get("/api/v1/hosts").status_code == 401, "the lock to close")
+    until(lambda: box.ask("ready", id="hosts")["result"] == "success", "both Sparks to be reached")
+    box.run("show-status")
+    made = box.run("create-api-key", {"name": "recorder", "scope": "read", "days": 7})
+    assert made["result"]["masked"]
+    headers = {"authorization": f"Bearer {made['result']['value']}"}
+    assert house.http.get("/api/v1/hosts", headers=headers).status_code == 200
+    [listed] = box.run("api-keys")["result"]["value"]
+    assert listed["name"] == "recorder"
+    assert made["result"]["value"] not in str(listed)
+    with pytest.raises(Refused, match="recorder"):
+        box.run("create-api-key", {"name": "recorder", "scope": "read", "days": None})
+    box.run("revoke-api-key", {"name": "recorder"})
+    assert house.http.get("/api/v1/hosts", headers=headers).status_code == 401
+    assert box.run("api-keys")["result"]["value"] == []
+    with pytest.raises(Refused, match="nobody"):
+        box.run("revoke-api-key", {"name": "nobody"})
+
+
 def test_without_the_app_an_action_says_so(box: Box) -> None:
     """A sentence, no trace."""
-    for action in ("test-connection", "show-status"):
+    for action in ("test-connection", "show-status", "api-keys"):
         with pytest.raises(Refused, match="Spark Control does not answer"):
             box.ask("run", id=action)
