@@ -36,6 +36,10 @@ class Filter:
             and (not self.status or self._status(row))
         )
 
+    def may_take(self, passage: Passage) -> bool:
+        """A quick look before its row is made: most of a thousand are not of the model wanted."""
+        return not self.model or self.model in {passage.model, passage.asked, passage.upstream}
+
     def _status(self, row: "Row") -> bool:
         wanted = self.status.lower()
         if wanted in {row.phase, row.error}:
@@ -176,6 +180,8 @@ class Activity:
         for passage in passages:
             if len(chosen) >= limit:
                 break
+            if wanted is not None and not wanted.may_take(passage):
+                continue
             one = row(passage, now)
             if wanted is None or wanted.takes(one):
                 chosen.append(one)

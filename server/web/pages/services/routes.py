@@ -35,6 +35,8 @@ from server.web.reply import PartsOf, RequesterOf
 Name = Annotated[str, PathParam(max_length=63)]
 Id = Annotated[str, PathParam(max_length=128)]
 LINES = 300
+MEASURED = 200
+"""Requests that the times are told of; their rows are made for every look at the page."""
 
 
 class ServicePages:
@@ -167,7 +169,7 @@ def _detail(parts: Parts, service: Service) -> ServiceDetail:
         service_row(service, statuses.get(service.name), now, load),
         hosts.get(service.host),
         under_way=requests_of(service.name, parts.activity.in_flight(wanted)),
-        ended=requests_of(service.name, parts.activity.rows(wanted=wanted)),
+        ended=requests_of(service.name, parts.activity.rows(MEASURED, wanted)),
         act=act,
         now=now,
     )
