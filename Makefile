@@ -5,7 +5,7 @@ ARGS ?=
 RUN = $(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench screenshots serve fmt assets setup wheel sbom image image-test startos startos-check clean
+.PHONY: help demo test check bench screenshots serve fmt assets setup wheel sbom image image-test startos startos-check release clean
 
 help: ## List every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ startos: ## Pack the StartOS packages (needs start-cli and docker; ARGS=x86: one
 
 startos-check: ## Type check, lint, format and bundle the StartOS package
 	@$(RUN) startos-check $(ARGS)
+
+release: ## Version, notes, lock and audit of a release (ARGS=1.2.0; commits nothing)
+	@$(RUN) release $(ARGS)
 
 clean: ## Remove what the other verbs made (never a data directory)
 	@$(RUN) clean $(ARGS)

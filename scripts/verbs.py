@@ -16,6 +16,7 @@ from pathlib import Path
 import checks
 import image as container_image
 import image_test as container_test
+import release as our_release
 import startos_package
 import wheel as our_wheel
 from toolchain import (
@@ -142,6 +143,11 @@ def startos_check(args: list[str]) -> int:
     return 0 if startos_package.check() == "ok" else 1
 
 
+def release(args: list[str]) -> int:
+    prepare("dev")
+    return our_release.main(args)
+
+
 def clean(args: list[str]) -> int:
     """Everything that the other verbs made. Data directories are never touched."""
     places = [VENV, TOOLS, STATIC / "dist", STATIC / "node_modules"]
@@ -177,6 +183,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "image-test": image_test,
     "startos": startos,
     "startos-check": startos_check,
+    "release": release,
     "clean": clean,
 }
 
