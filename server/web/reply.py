@@ -17,14 +17,15 @@ def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None
     return Response(orjson.dumps(body), status, headers, "application/json")
 
 
-def parts_of(request: Request) -> Parts:
+async def parts_of(request: Request) -> Parts:
+    """Not a plain function: FastAPI calls those in a thread, which costs more than the answer."""
     return cast("Parts", request.app.state.parts)
 
 
 PartsOf = Annotated[Parts, Depends(parts_of)]
 
 
-def requester(request: Request) -> str:
+async def requester(request: Request) -> str:
     """Who asked, for the history of swaps: `cli`, `browser` or `api`, and the address."""
     agent = request.headers.get("user-agent", "")
     if agent.startswith("spark-control/"):

@@ -64,7 +64,7 @@ def page_route(site: Site) -> type[APIRoute]:
                         raise
                     flash = replace(refusal(error), back=came_from(request))
                     return refused_page(
-                        parts_of(request), site, flash, error.status, "There is no such page"
+                        await parts_of(request), site, flash, error.status, "There is no such page"
                     )
                 return packed(request, answer)
 

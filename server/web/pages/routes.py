@@ -85,10 +85,13 @@ def routes(site: Site) -> APIRouter:
     """For `create_api(pages=[…])`."""
     router = APIRouter(include_in_schema=False, route_class=page_route(site))
     pages, add = Pages(site), partial(router.add_api_route, response_class=Response)
+    # Routes are tried one after another: first what open pages ask for every few seconds.
+    for part in FRAGMENTS:
+        add(f"/ui/{part}", partial(pages.fragment, part), methods=["GET"])
+    host_page.add(router, site)
     add("/", pages.page, methods=["GET"])
     load.add(router, site)
     models.add(router, site)
-    host_page.add(router, site)
     swaps.add(router, site)
     services.add(router, site)
     settings.add(router, site)
