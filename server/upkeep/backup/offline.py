@@ -3,6 +3,7 @@
 Owns the order: claim, prove, stage, put in place. Refuses a directory that an app has open.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -39,6 +40,15 @@ def restore_into(
                 now = datetime.now(UTC)
                 restore.stage(data, folder, report.manifest, now)
                 restore.carry_out(data, now)
+                _give_back(data.path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return report
+
+
+def _give_back(path: Path) -> None:
+    """What root wrote belongs to whom the directory belongs to: the app must be able to read it."""
+    owner = path.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        for each in path.rglob("*"):
+            os.chown(each, owner.st_uid, owner.st_gid, follow_symlinks=False)

@@ -29,7 +29,15 @@ from server.base.files import atomic_write, storage_errors
 from server.config.paths import DataDir
 from server.upkeep.backup.carry import carry_over
 from server.upkeep.backup.gather import places
-from server.upkeep.backup.manifest import CONFIG, DATABASE, MODELS, PASSWORD, PATCHES, Manifest
+from server.upkeep.backup.manifest import (
+    CONFIG,
+    DATABASE,
+    MODELS,
+    PASSWORD,
+    PATCHES,
+    SECRETS,
+    Manifest,
+)
 from server.upkeep.backup.model import Staged
 
 NOTE, RESTORED = "staged.json", "restored.json"
@@ -131,7 +139,7 @@ def carry_out(data: DataDir, now: datetime) -> Restored | None:
             elif name == PASSWORD and here[name].exists():
                 (data.restore / name).unlink(missing_ok=True)
             elif name in here:
-                _file(data.restore / name, here[name], aside / name)
+                _file(data.restore / name, here[name], aside / name, private=name in SECRETS)
     for name in found.removed:
         with storage_errors(name):
             if name in here and here[name].exists():
@@ -154,12 +162,16 @@ def last(data: DataDir) -> Restored | None:
     return None
 
 
-def _file(new: Path, target: Path, aside: Path) -> None:
+def _file(new: Path, target: Path, aside: Path, *, private: bool) -> None:
     if not new.exists():
         return  # a start before this one did it
     real = Path(os.path.realpath(target))
-    if real.exists() and not aside.exists():
-        _second_name(real, aside)
+    if real.exists():
+        if not aside.exists():
+            _second_name(real, aside)
+        if not private:
+            # Who could read the old file can read the new one.
+            new.chmod(real.stat().st_mode & 0o755 | 0o600)
     _replace(new, real)
 
 
@@ -224,7 +236,7 @@ def atomic_copy(source: Path, to: Path) -> None:
     """Whole or not at all."""
     part = to.with_name(f".{to.name}.restore.part")
     shutil.copyfile(source, part)
-    part.chmod(0o600)
+    part.chmod(source.stat().st_mode & 0o777)
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(to)

@@ -187,6 +187,18 @@ async def test_into_an_empty_directory_without_an_app(tmp_path: Path) -> None:
         assert again.data.ssh_key.stat().st_mode & 0o777 == 0o600
 
 
+async def test_what_root_restores_belongs_to_the_owner_of_the_directory(tmp_path: Path) -> None:
+    """Else the app could not read it. Without root there is nobody to give it to."""
+    async with house(tmp_path / "one") as one:
+        file = one.service.file((await one.service.create(PHRASE)).id)
+    home = tmp_path / "two"
+    home.mkdir()
+    owner = 1234 if os.geteuid() == 0 else os.geteuid()
+    os.chown(home, owner, -1)
+    assert restore_into(file, home, PHRASE, {}).ok
+    assert {path.stat().st_uid for path in home.rglob("*")} == {owner}
+
+
 async def test_a_broken_archive_changes_nothing(tmp_path: Path) -> None:
     """Offline too: the report says what is wrong."""
     bad = tmp_path / "bad.tar.gz"

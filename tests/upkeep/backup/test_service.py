@@ -59,6 +59,23 @@ async def test_everything_comes_back(tmp_path: Path) -> None:
     assert carry_out(one.data, NOON) is None
 
 
+async def test_who_could_read_a_file_can_read_the_new_one(tmp_path: Path) -> None:
+    """Its mode stays as its owner set it; a private key is for us alone in any case."""
+    async with house(tmp_path) as one:
+        backup = await one.service.create(PHRASE)
+        one.data.config.chmod(0o644)
+        one.data.overrides.chmod(0o666)
+        one.data.ssh_key.chmod(0o640)
+        await one.service.stage(backup.id, PHRASE)
+    carry_out(one.data, NOON)
+    modes = [
+        stat.S_IMODE(path.stat().st_mode)
+        for path in (one.data.config, one.data.overrides, one.data.ssh_key, one.data.known_hosts)
+    ]
+    assert modes[:3] == [0o644, 0o644, 0o600]
+    assert not modes[3] & 0o022
+
+
 async def test_without_a_passphrase_no_secret_is_in_it(tmp_path: Path) -> None:
     """It says so; the key that is there stays at a restore."""
     async with house(tmp_path) as one:
