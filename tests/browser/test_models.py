@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.axe import violations_in_both_themes
 from tests.browser.conftest import Visitor
-from tests.e2e.running import House
+from tests.e2e.running import ONE, House
 
 pytestmark = pytest.mark.browser
 
@@ -156,19 +156,48 @@ def test_a_model_is_added_without_javascript(root: str, visitor: Visitor, house:
     assert house.get("/models/no-script")["source"]["path"] == f"{root}/no-script"
 
 
+def test_a_changed_knob_is_seen_against_the_running_engine_until_it_is_loaded_anew(
+    root: str, visitor: Visitor, house: House
+) -> None:
+    """While one types, on the page of the model, and gone with the next swap."""
+    house.swap(ONE)
+    before = house.get(f"/models/{ONE}")["knobs"]
+    page = at(visitor, f"/models/{ONE}/edit")
+    page.get_by_label("max_model_len").fill("1024")
+    expect(page.locator("#model-check .drift")).to_contain_text("--max-model-len 1024")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#model .drift")).to_contain_text("--max-model-len 1024")
+    page.get_by_role("button", name="Load it anew").click()
+    expect(page.locator("#model")).to_contain_text("It runs just as the entry says")
+    house.http.put(f"/api/v1/models/{ONE}/knobs", json=before)
+
+
+def test_a_model_that_is_gone_says_so_on_a_page_that_was_open(
+    root: str, visitor: Visitor, house: House
+) -> None:
+    """Two browsers see the same truth, without a reload."""
+    house.post("/models", {"id": "brief", "source": {"path": f"{root}/brief"}}, status=201)
+    one, every = at(visitor, "/models/brief"), at(visitor, "/models")
+    for page in (one, every):
+        expect(page.locator("html[data-live=yes]")).to_have_count(1)
+    house.http.delete("/api/v1/models/brief")
+    expect(one.locator("#model")).to_contain_text("not in the catalog any more")
+    expect(every.locator("#row-brief")).to_have_count(0)
+
+
 def test_every_page_of_the_catalog_fits_a_phone_and_is_accessible(
     root: str, visitor: Visitor, house: House
 ) -> None:
     """No rule of axe is broken in either theme, and nothing sticks out of a phone."""
-    house.ended(house.ask("qwen3-0.6b"))
+    house.swap(ONE)
     for path, width in (
         ("/models", 360),
-        ("/models/qwen3-0.6b", 1280),
+        (f"/models/{ONE}", 1280),
         ("/models/new", 360),
         ("/models/import", 1280),
     ):
         page = at(visitor, path, width=width)
-        if path == "/models/qwen3-0.6b":
+        if path == f"/models/{ONE}":
             page.get_by_role("button", name="Check now").click()
             expect(page.locator("#preflight .findings")).to_be_visible()
         if path == "/models/new":
