@@ -15,10 +15,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import checks
-from toolchain import ROOT, SetupError, environment, find_uv, need_npm, say
+import startos_package
+from toolchain import ROOT, SetupError, environment, find_uv, say
 
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 INIT, PROJECT = "server/__init__.py", "pyproject.toml"
@@ -114,7 +114,8 @@ def main(args: list[str]) -> int:
     if uv is None:
         raise ReleaseError("uv is missing: run `make setup`")
     _run(uv, "lock", "--upgrade")
-    _run(str(Path(need_npm()).with_name("npx")), "prettier", "--write", STARTOS)
+    startos_package.install()
+    _run(str(ROOT / "node_modules" / ".bin" / "prettier"), "--write", STARTOS)
     if checks.audit() == "failed":
         raise ReleaseError("a locked package has a known vulnerability: see above")
     say(f"{wanted}: look at `git diff` and at {NOTES}. Then:")
