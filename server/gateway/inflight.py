@@ -17,7 +17,7 @@ from server.base.errors import SparkError, Unavailable
 class Lease:
     """One request's place. Use it as a context manager, or call `release` any number of times."""
 
-    __slots__ = ("_drop", "_released", "_stop", "_task", "ended", "model", "request_id", "upstream")
+    __slots__ = ("_drop", "_released", "_task", "ended", "model", "request_id", "stop", "upstream")
 
     def __init__(
         self,
@@ -35,7 +35,8 @@ class Lease:
         self._drop = drop
         self._released = released
         self._task: asyncio.Task[object] | None = None
-        self._stop: Callable[[SparkError], None] | None = None
+        # What `end` calls where no task does the work.
+        self.stop: Callable[[SparkError], None] | None = None
 
     def release(self) -> None:
         """`released` is called by the first one only, when the place is free already."""
@@ -59,12 +60,8 @@ class Lease:
             self.ended = error
             if self._task is not None:
                 self._task.cancel()
-            elif self._stop is not None:
-                self._stop(error)
-
-    def on_end(self, stop: Callable[[SparkError], None] | None) -> None:
-        """What `end` calls where no task does the work; None: nothing any more."""
-        self._stop = stop
+            elif self.stop is not None:
+                self.stop(error)
 
     def _reason(self) -> SparkError | None:
         return self.ended

@@ -19,13 +19,10 @@ class Showing:
         self._bus = bus
         self._clock = clock
         self._served: dict[str, Serving] = {}
+        # All that is served, oldest first: the same object until something changes.
+        self.layout: tuple[Serving, ...] = ()
         self._states: dict[str, State] = {}
         self.changed: list[Callable[[], None]] = []
-
-    @property
-    def layout(self) -> tuple[Serving, ...]:
-        """All that is served, oldest first."""
-        return tuple(self._served.values())
 
     @property
     def newest(self) -> Serving | None:
@@ -106,6 +103,7 @@ class Showing:
             self._tell()
 
     def _tell(self) -> None:
+        self.layout = tuple(self._served.values())
         newest = self.newest
         body: Mapping[str, Any] = newest.to_dict() if newest else {"model": None}
         layout = [serving.to_dict() for serving in self.layout]

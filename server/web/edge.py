@@ -92,6 +92,7 @@ class Edge(HttpToolsProtocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in _IP:
             accepted(sock)
+        self.address = self.client[0] if self.client else ""
         self._since = self.loop.time()
         self._wait(HEAD_SECONDS)
 
@@ -204,13 +205,13 @@ class Edge(HttpToolsProtocol):
 
     def _may_fly(self) -> bool:
         """Whether anything but its head speaks against it."""
+        parser = self.parser
         return (
-            self.parser.get_method() == b"POST"
+            parser.get_method() == b"POST"
             and not self._answering()
             and not self.expect_100_continue
-            and self.parser.get_http_version() == "1.1"
-            and self.parser.should_keep_alive()
-            and not self.transport.is_closing()
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
         )
 
     def _late(self) -> None:
@@ -240,10 +241,6 @@ class Edge(HttpToolsProtocol):
             self.cycle = cast("RequestResponseCycle", None)
 
     # What the lane asks and tells (`lane.model.Client`).
-
-    @property
-    def address(self) -> str:
-        return self.client[0] if self.client else ""
 
     @property
     def paused(self) -> bool:

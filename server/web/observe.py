@@ -92,6 +92,8 @@ class Observed:
         self._clock = clock
         self._metrics = metrics
         self._log = log
+        # A request is under way; `left` when it is not, or no longer by this way.
+        self.entered, self.left = metrics.enter, metrics.leave
         ids = Stream("req")
         self._new_id = request_id or (lambda: ids.next(clock.now()))
 
@@ -123,19 +125,12 @@ class Observed:
 
     def request_id(self, given: bytes | None) -> str:
         """The caller's own when it is sane, else a new one."""
-        return sane_request_id(given) or self._new_id()
+        return (given and sane_request_id(given)) or self._new_id()
 
     @staticmethod
     def always(request_id: str) -> list[Header]:
         """What every answer has in its head."""
         return [(b"x-request-id", request_id.encode("ascii")), *_EXTRA]
-
-    def entered(self) -> None:
-        """A request is under way; `left` when it is not, or no longer by this way."""
-        self._metrics.enter()
-
-    def left(self) -> None:
-        self._metrics.leave()
 
     def ended(self, done: Done) -> None:
         """The one line and the metrics of a request that is over."""

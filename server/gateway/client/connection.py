@@ -241,7 +241,8 @@ class Connection(asyncio.Protocol):
         if self._used_up:
             self._used_up = False
             self._parser = HttpResponseParser(self)
-        self._resume()
+        if self._paused:
+            self._resume()
         if not isinstance(body, bytes):
             transport.write(head)
             self.upload = self._loop.create_task(self._send(body, length))
@@ -339,7 +340,8 @@ class Connection(asyncio.Protocol):
             self._large and transport is not None and transport.get_write_buffer_size() > 0
         )
         self._detach()
-        self._resume()
+        if self._paused:
+            self._resume()
         if unsent:
             self._abort()
         elif transport is not None:
@@ -361,7 +363,8 @@ class Connection(asyncio.Protocol):
         self._answer = None
         self._patience = None
         self._phase = _Phase.IDLE
-        self._stop_upload()
+        if self.upload is not None:
+            self._stop_upload()
 
     def _stop_upload(self) -> None:
         """What is not sent yet never is, so this connection carries no other request."""

@@ -49,7 +49,6 @@ class Flight:
         "_connection",
         "_crew",
         "_events",
-        "_grant",
         "_head",
         "_heads",
         "_last",
@@ -61,6 +60,7 @@ class Flight:
         "_tap",
         "_token",
         "_watch",
+        "grant",
         "keep_alive",
         "name",
         "size",
@@ -81,7 +81,7 @@ class Flight:
         self._client = client
         self._begun = begun
         self._passage = begun.passage
-        self._grant = grant
+        self.grant = grant
         self.name = name_of(grant)
         self.keep_alive = True
         self.size = 0
@@ -98,7 +98,7 @@ class Flight:
         """The request is on its way over `connection`."""
         self._connection = connection
         self._passage.stop = self.stop
-        self._grant.lease.on_end(self.stop)
+        self.grant.lease.stop = self.stop
 
     # ---- what the upstream does
 
@@ -128,7 +128,7 @@ class Flight:
 
     def _extra(self) -> list[Header]:
         limits = self._crew.gatekeeper.headers_for(self._passage.caller)
-        return [*self._grant.notes, *limits] if self._grant.notes else limits
+        return [*self.grant.notes, *limits] if self.grant.notes else limits
 
     def _give_away(self, status: int, headers: list[Header]) -> None:
         """This answer is for the ordinary way, which reads it from the same connection."""
@@ -235,10 +235,10 @@ class Flight:
         """Nothing was sent: the ordinary way goes on from here."""
         passage, client = self._passage, self._client
         passage.stop = None
-        self._grant.lease.on_end(None)
+        self.grant.lease.stop = None
         self._connection = None
         self._watch.left()
-        client.hand_over(replace(self._begun, grant=self._grant, **came))
+        client.hand_over(replace(self._begun, grant=self.grant, **came))
 
     def _finish(self, outcome: Outcome) -> None:
         self._settle(outcome)
@@ -260,11 +260,11 @@ class Flight:
 
     def _settle(self, outcome: Outcome) -> None:
         """Once, at the end: the place is free, and everybody hears of it."""
-        passage, crew, grant = self._passage, self._crew, self._grant
+        passage, crew, grant = self._passage, self._crew, self.grant
         if self._tap is not None:
             passage.used = self._tap.used()
         passage.stop = None
-        grant.lease.on_end(None)
+        grant.lease.stop = None
         grant.report(outcome)
         grant.lease.release()
         crew.held.give_back(self._begun.reserved)

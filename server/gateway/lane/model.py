@@ -56,8 +56,7 @@ class Client(Protocol):
     """The connection of the caller. `flies` tells what carries its request; `over` when the answer
     is out whole, `cut` to end the connection instead; `hand_over` before anything was sent."""
 
-    @property
-    def address(self) -> str: ...
+    address: str
 
     @property
     def paused(self) -> bool:

@@ -42,11 +42,8 @@ class Lane:
         self._foreign = foreign
 
     def plain(self, url: bytes, headers: list[Header], before: Plain | None) -> Plain | None:
-        """The head of a POST, when it is plain and the lane is open. `before` is the plain head
+        """The head of a POST, when it is plain. `before` is the plain head
         that came last on the same connection."""
-        crew = self._crew
-        if not crew.settings().fast_lane or (crew.cache is not None and crew.cache.on):
-            return None
         if before is not None and before.is_again(url, headers):
             return before
         found = read(url, headers)
@@ -56,6 +53,8 @@ class Lane:
         """Whether the request is on its way. If not, nothing has happened."""
         crew, operation = self._crew, plain.operation
         settings = crew.settings()
+        if not settings.fast_lane or (crew.cache is not None and crew.cache.on):
+            return False
         caller = self._caller(plain, client.address)
         if caller is None or len(body) > min(JSON_LIMIT, settings.max_upload_mb << 20):
             return False
@@ -77,7 +76,8 @@ class Lane:
             return True
         let_in(passage, grant, passage.arrived)
         flight = Flight(crew, self._heads, client, begun, grant)
-        connection = self._sent(plain, body, flight, begun, grant)
+        wait = patience(operation, settings, stream=came.stream)
+        connection = self._sent(flight, plain, begun, body, wait)
         if connection is None:
             self._hand_over(client, replace(begun, grant=grant))
         else:
@@ -126,18 +126,17 @@ class Lane:
             return None
 
     def _sent(
-        self, plain: Plain, body: bytes, flight: Flight, begun: Handover, grant: Grant
+        self, flight: Flight, plain: Plain, begun: Handover, body: bytes, wait: float
     ) -> Connection | None:
         """The connection that carries it. None: none idles, or it cannot be sent like this."""
-        operation, passage = begun.operation, begun.passage
+        operation, grant = begun.operation, flight.grant
         url = grant.upstream.base_url, operation.upstream_path or operation.path
-        lines = b"%b\r\nx-request-id: %b" % (plain.lines, passage.request_id.encode("ascii"))
-        wait = patience(operation, self._crew.settings(), stream=passage.stream)
+        lines = b"%b\r\nx-request-id: %b" % (plain.lines, begun.passage.request_id.encode("ascii"))
         try:
             whole = begun.taken.document(body, grant.route.params, grant.rewrite)
-            return self._pool.post_now(flight, url, lines, whole, wait)
         except SparkError:
             return None
+        return self._pool.post_now(flight, url, lines, whole, wait)
 
     def _hand_over(self, client: Client, begun: Handover) -> None:
         self._watch.left()

@@ -112,6 +112,7 @@ class Limiter:
 
     def __init__(self) -> None:
         self._accounts: dict[str, Account] = {}
+        self.account = self._accounts.get
 
     def set(self, key_id: str, limits: Limits) -> None:
         account = self._accounts.get(key_id)
@@ -122,9 +123,6 @@ class Limiter:
 
     def forget(self, key_id: str) -> None:
         self._accounts.pop(key_id, None)
-
-    def account(self, key_id: str) -> Account | None:
-        return self._accounts.get(key_id)
 
     def restore(self, key_id: str, tokens: float, audio: float, wall: float) -> None:
         """What was used today before a restart."""
