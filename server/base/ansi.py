@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from server.base.redact import ANSI, escape_controls, redact
+from server.base.redact import ANSI, escape_controls, redact, strip_ansi
 
 _SGR = re.compile(r"(?:\x1b\[|\x9b)([0-9;:]{0,64})m")
 _HUES = ("dark", "red", "green", "yellow", "blue", "magenta", "cyan", "light")
@@ -16,6 +16,8 @@ _ON = {1: "bold", 2: "dim", 3: "italic", 4: "underline"}
 _OFF = {22: ("bold", "dim"), 23: ("italic",), 24: ("underline",)}
 LOOKS = frozenset({*_HUES, *_ON.values()})
 _TAB = "    "
+MOST_SEQUENCES = 200
+"""In one line; from there on it is plain. No engine writes so many, and each costs time."""
 
 Span = tuple[int, int, str]
 """From, to (exclusive), and what it looks like: words of `LOOKS` with a space between."""
@@ -32,7 +34,7 @@ class Styled:
 def styled(raw: str, limit: int) -> Styled:
     """One inert line of at most `limit` characters, without secrets."""
     part = raw[: limit * 4 + 64]
-    text, spans = _read(part)
+    text, spans = _read(part, limit + 1)
     shown = redact(text)
     if shown != text:
         spans = []  # they count letters of another text
@@ -42,18 +44,21 @@ def styled(raw: str, limit: int) -> Styled:
     return Styled(shown, tuple(span for span in kept if span[0] < span[1]))
 
 
-def _read(raw: str) -> tuple[str, list[Span]]:
+def _read(raw: str, enough: int) -> tuple[str, list[Span]]:
+    """The text, of which no more than `enough` letters are wanted."""
     if "\x1b" not in raw and "\x9b" not in raw:
-        return _plain(raw), []
+        return _plain(raw[:enough]), []
     spans: list[Span] = []
     text, look, at = "", "", 0
-    for found in ANSI.finditer(raw):
-        text = _extend(text, _plain(raw[at : found.start()]), look, spans)
+    for number, found in enumerate(ANSI.finditer(raw)):
+        text = _extend(text, _plain(raw[at : found.start()][:enough]), look, spans)
         at = found.end()
+        if number == MOST_SEQUENCES or len(text) >= enough:
+            break
         colours = _SGR.fullmatch(found[0])
         if colours:
             look = _after(look, colours[1])
-    return _extend(text, _plain(raw[at:]), look, spans), spans
+    return _extend(text, _plain(strip_ansi(raw[at:])[:enough]), look, spans), spans
 
 
 def _extend(text: str, more: str, look: str, spans: list[Span]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.base.ansi import LOOKS, styled
+from server.base.ansi import LOOKS, MOST_SEQUENCES, styled
 from server.swap.log import LINE_LIMIT, MOST_LETTERS, MOST_LINES, SAVED_LETTERS, SwapLog
 from tests.swap.made import T0, at
 from tests.swap.test_service import House, house_at
@@ -112,3 +112,11 @@ async def test_the_log_of_a_swap_is_kept_with_what_began_when(house: House) -> N
     ]
     assert "Loading weights took 1 seconds" in [line.text for line in kept]
     assert (await house.service.log("swap-none")).after(0) == ()
+
+
+def test_a_line_of_nothing_but_colours_is_plain_after_a_while() -> None:
+    """Thousands of sequences in one line would hold up everybody else."""
+    raw = "".join(f"\x1b[3{number % 7 + 1}mx" for number in range(2000))
+    line = styled(raw, 2000)
+    assert set(line.text) == {"x", "…"}
+    assert len(line.spans) <= MOST_SEQUENCES + 1
