@@ -29,6 +29,7 @@ VERBS = {
     "sim": Verb("sim", "Run a simulated cluster: SSH servers and engines on loopback addresses."),
     "status": Verb("status", "What is served, what is being swapped, how the hosts are."),
     "hosts": Verb("hosts", "List, add, remove, check hosts; accept a new host key."),
+    "services": Verb("services", "List services; start, stop and restart one."),
     "models": Verb("models", "List, show, add, remove, tune and preflight models."),
     "swap": Verb("swap", "Load MODEL beside what is served, or in its place."),
     "unload": Verb("swap", "Stop MODEL; without MODEL all that is served."),
