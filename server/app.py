@@ -413,7 +413,6 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         auth=auth,
         bus=bus,
         clock=clock,
-        doctor=examine,
         hosts_changed=hosts_changed,
         registry=registry,
         checks=checks(data_directory=data.check, database=database.check, fleet=fleet, swaps=swaps),

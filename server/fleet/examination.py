@@ -68,6 +68,13 @@ class Examinations:
         self._publish(started)
         return started
 
+    async def examine(self, host: Host) -> Examination:
+        """Begin one, or join the one under way, and wait for its end. Who gives up waiting ends
+        nothing: others may be looking."""
+        found = self.begin(host)
+        await asyncio.wait((self._tasks[host.name],))
+        return self.of(host) or found
+
     async def close(self) -> None:
         tasks = list(self._tasks.values())
         for task in tasks:
@@ -81,15 +88,21 @@ class Examinations:
         try:
             findings = tuple(await self._doctor(started.host, tell))
         except SparkError as error:
-            told = Finding(
-                error.code, Severity.UNKNOWN, error.message, error.advice or "", started.host.name
-            )
-            findings = (told,)
+            advice = error.advice or ""
+            findings = (_unknown(error.code, error.message, advice, started.host.name),)
+        except BaseException:
+            told = "The look was broken off before its end."
+            findings = (_unknown("internal", told, "Test again.", started.host.name),)
+            self._keep(replace(started, ended=self._clock.now(), findings=findings))
+            raise
         self._keep(replace(started, ended=self._clock.now(), findings=findings))
 
-    def _keep(self, examination: Examination) -> None:
-        self._known[examination.host.name] = examination
-        self._publish(examination)
+    def _keep(self, now: Examination) -> None:
+        """Unless another look has begun meanwhile, at the host as it is by then."""
+        known = self._known.get(now.host.name)
+        if known is not None and (known.host, known.began) == (now.host, now.began):
+            self._known[now.host.name] = now
+            self._publish(now)
 
     def _publish(self, one: Examination) -> None:
         state = "running" if one.running else "done" if one.good else "failed"
@@ -99,3 +112,7 @@ class Examinations:
             f"check:{name}",
             {"job": "check", "host": name, "state": state, "began_at": iso(one.began)},
         )
+
+
+def _unknown(code: str, message: str, advice: str, host: str) -> Finding:
+    return Finding(code, Severity.UNKNOWN, message, advice, host)

@@ -281,9 +281,8 @@ class Check:
 class Parts:
     """Everything the JSON API stands on.
 
-    `doctor` runs the checks of one host. `hosts_changed` is told the name of a host that was added,
-    changed, removed or whose key was accepted, after it was saved: it drops the old connection and
-    reconciles the fleet. `allowed_hosts` are names under which people reach this app, beside IP
+    `hosts_changed` is told the name of a host that was added, changed, removed or whose key was
+    accepted, after it was saved: it drops the old connection and reconciles the fleet. `allowed_hosts` are names under which people reach this app, beside IP
     addresses and local names (see `web.guard`). `registry` is the app's own. `offered_key` is the
     host key that a machine shows before it is trusted; `examinations` keep what the doctor found.
     """
@@ -299,7 +298,6 @@ class Parts:
     usage: Usage
     bus: EventBus
     clock: Clock
-    doctor: Callable[[Host], Awaitable[Sequence[Finding]]]
     hosts_changed: Callable[[str], Awaitable[None]]
     registry: CollectorRegistry
     checks: Sequence[Check] = ()

@@ -20,11 +20,12 @@ class Doctor:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.go = asyncio.Event()
+        self.told, self.go = asyncio.Event(), asyncio.Event()
 
     async def __call__(self, host: Host, tell: Tell) -> Sequence[Finding]:
         self.asked.append(host.address)
         tell([FINE])
+        self.told.set()
         await self.go.wait()
         return [FINE, BAD]
 
@@ -37,8 +38,8 @@ async def test_findings_come_in_while_it_goes_on() -> None:
         first = looks.begin(HOST)
         assert first.running
         assert looks.begin(HOST) is first
-        while (now := looks.of(HOST)) is not None and not now.findings:
-            await asyncio.sleep(0)
+        await doctor.told.wait()
+        now = looks.of(HOST)
         assert now is not None
         assert (now.running, now.good, now.findings) == (True, False, (FINE,))
         doctor.go.set()
@@ -64,9 +65,8 @@ async def test_a_changed_host_is_another_one() -> None:
     assert looks.of(moved) is None
     looks.begin(moved)
     doctor.go.set()
-    while (found := looks.of(moved)) is not None and found.running:
-        await asyncio.sleep(0)
-    assert found is not None
+    found = await looks.examine(moved)
+    assert found.findings == (FINE, BAD)
     assert looks.of(HOST) is None
     await looks.close()
 
@@ -78,9 +78,18 @@ async def test_a_doctor_that_cannot_look_says_why() -> None:
         raise Unavailable("Spark Control is shutting down.", advice="Try again.")
 
     looks = Examinations(away, EventBus(), SystemClock())
-    looks.begin(HOST)
-    while (found := looks.of(HOST)) is not None and found.running:
-        await asyncio.sleep(0)
-    assert found is not None
+    found = await looks.examine(HOST)
     assert [one.severity for one in found.findings] == [Severity.UNKNOWN]
+    await looks.close()
+
+
+async def test_a_look_that_breaks_off_is_over() -> None:
+    """A mistake of ours leaves no page that looks for ever."""
+
+    async def broken(host: Host, tell: Tell) -> Sequence[Finding]:
+        raise KeyError("a mistake")
+
+    looks = Examinations(broken, EventBus(), SystemClock())
+    found = await looks.examine(HOST)
+    assert (found.running, found.good) == (False, False)
     await looks.close()

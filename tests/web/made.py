@@ -333,7 +333,6 @@ async def web(
         usage=Usage(UsageLedger(database), clock),
         bus=bus,
         clock=clock,
-        doctor=doctor,
         hosts_changed=hosts_changed,
         registry=registry,
         checks=checks,

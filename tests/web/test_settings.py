@@ -1,7 +1,6 @@
 """The settings without a browser: forms made from the schema, mistakes at their field, stale forms,
 hosts whose key a person compares, keys shown once, hostile names."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -66,10 +65,9 @@ async def keyed(pages: Web) -> Web:
 
 
 async def looked(pages: Web) -> None:
-    """The doctor, who waits for nothing here, has looked at every host."""
+    """The doctor has looked at every host."""
     for host in pages.parts.settings.current.hosts:
-        while (found := pages.parts.examining.of(host)) is not None and found.running:
-            await asyncio.sleep(0)
+        await pages.parts.examining.examine(host)
 
 
 # ---- sections

@@ -1,6 +1,5 @@
 """The first run: which step is next follows from facts alone, and each can be taken up."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from itertools import product
 from pathlib import Path
@@ -43,10 +42,9 @@ async def empty(tmp_path: Path) -> AsyncIterator[Web]:
 
 
 async def looked(pages: Web) -> None:
-    """The doctor, who waits for nothing here, has looked at every host."""
+    """The doctor has looked at every host."""
     for host in pages.parts.settings.current.hosts:
-        while (found := pages.parts.examining.of(host)) is not None and found.running:
-            await asyncio.sleep(0)
+        await pages.parts.examining.examine(host)
 
 
 # ---- the decision

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.base.clock import iso
 from server.base.errors import Conflict, NotFound, Unavailable
-from server.base.finding import Severity
 from server.config.model import CONTAINER, Host
 from server.swap.model import State
 from server.web.api.views import host_view, target
@@ -97,13 +96,13 @@ def _not_serving(parts: Parts, name: str) -> None:
 
 
 async def check(parts: PartsOf, name: Name) -> Response:
-    findings = await parts.doctor(find(parts, name))
-    bad = {Severity.ERROR, Severity.UNKNOWN}
+    """The same look that a page shows, waited for."""
+    found = await parts.examining.examine(find(parts, name))
     return reply(
         {
             "host": name,
-            "ok": not any(finding.severity in bad for finding in findings),
-            "findings": [finding.to_dict() for finding in findings],
+            "ok": found.good,
+            "findings": [finding.to_dict() for finding in found.findings],
         }
     )
 
