@@ -282,9 +282,10 @@ class Parts:
     """Everything the JSON API stands on.
 
     `hosts_changed` is told the name of a host that was added, changed, removed or whose key was
-    accepted, after it was saved: it drops the old connection and reconciles the fleet. `allowed_hosts` are names under which people reach this app, beside IP
-    addresses and local names (see `web.guard`). `registry` is the app's own. `offered_key` is the
-    host key that a machine shows before it is trusted; `examinations` keep what the doctor found.
+    accepted, after it was saved: it drops the old connection and reconciles the fleet.
+    `allowed_hosts` are names under which people reach this app, beside IP addresses and local names
+    (see `web.guard`). `registry` is the app's own. `offered_key` is the host key that a machine
+    shows before it is trusted; `examinations` keep what the doctor found.
     """
 
     settings: SettingsStore
