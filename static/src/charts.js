@@ -153,6 +153,31 @@
       this.plot.setAttribute("role", "img");
       this.chart = new uPlot(this.options(), this.data(), this.plot);
       new ResizeObserver(() => this.fit()).observe(this.plot);
+      if (this.large) this.walkable();
+    }
+
+    // By keyboard: arrows go from place to place, and the figure there is said.
+    walkable() {
+      this.plot.tabIndex = 0;
+      this.plot.addEventListener("focus", () => this.value.setAttribute("aria-live", "polite"));
+      this.plot.addEventListener("blur", () => {
+        this.value.removeAttribute("aria-live");
+        this.point(null);
+      });
+      this.plot.addEventListener("keydown", (event) => {
+        const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: 20, PageDown: -20 }[event.key];
+        if (event.key === "Escape") this.point(null);
+        if (!step || !this.host.times.length) return;
+        event.preventDefault();
+        const end = this.host.times.length - 1;
+        const from = this.chart.cursor.left >= 0 ? this.chart.cursor.idx : end + 1;
+        this.point(Math.min(end, Math.max(0, from + step)));
+      });
+    }
+
+    point(place) {
+      const left = place === null ? -10 : this.chart.valToPos(this.host.times[place], "x");
+      this.chart.setCursor({ left, top: place === null ? -10 : 5 });
     }
 
     options() {

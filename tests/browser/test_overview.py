@@ -60,6 +60,21 @@ def test_a_chart_tells_what_was_when_one_points_at_it(visitor: Visitor, house: H
     expect(value).to_have_text(re.compile(r"GiB$"))
 
 
+def test_a_large_chart_is_walked_by_keyboard(visitor: Visitor, house: House) -> None:
+    """Arrows tell one figure after another with its time; leaving tells the newest again."""
+    house.hosts_up()
+    page = visitor.open()
+    page.goto(f"{house.url}/hosts/spark-1")
+    connected(page)
+    chart = page.locator("#curves-spark-1 .curve").nth(1)
+    expect(chart.locator("canvas")).to_have_count(1)
+    chart.locator(".plot").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(chart.locator("[data-value]")).to_have_text(re.compile(r"used .* GiB.* · \d"))
+    page.keyboard.press("Escape")
+    expect(chart.locator("[data-value]")).not_to_have_text(re.compile("·"))
+
+
 def test_the_models_are_narrowed_as_one_types(visitor: Visitor) -> None:
     """And stay so when the list is drawn anew."""
     page = visitor.open(width=360, height=740)
