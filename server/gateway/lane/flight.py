@@ -13,10 +13,12 @@ the upstream did, releases the lease and tells everybody who counts, once.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from server.base.errors import ClientClosed, SparkError, UpstreamError
+from server.base.logs import get_logger
 from server.gateway.blame import broken_off, so_far
 from server.gateway.client.answer import Answer
 from server.gateway.client.connection import Connection
@@ -56,6 +58,7 @@ class Flight:
         "_parts",
         "_passage",
         "_sent",
+        "_settled",
         "_started",
         "_tap",
         "_token",
@@ -89,6 +92,7 @@ class Flight:
         self._parts: list[bytes] = []
         self._head = b""
         self._started = self._chunked = self._events = self._token = self._over = False
+        self._settled = False
         self._broken: SparkError | None = None
         self._tap: Tap | None = None
         self._sent = 0
@@ -171,24 +175,28 @@ class Flight:
         client = self._client
         if client.paused:
             return
+        try:
+            data = self._due()
+            if data:
+                client.send(data)
+            if self._over:
+                self._finish("answered")
+            elif self._broken is not None:
+                self._break(self._broken, broken_off(self._passage.status, answered=True))
+            elif self._connection is not None:
+                self._connection.consumed()
+        except Exception:
+            self._bug()
+
+    def _due(self) -> bytes:
         head, self._head = self._head, b""
         parts = self._parts
         if parts:
-            data = head + self._framed(parts[0] if len(parts) == 1 else b"".join(parts))
+            chunk = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
             self.size = 0
-        else:
-            data = head
-        if self._over and self._chunked:
-            data += _LAST
-        if data:
-            client.send(data)
-        if self._over:
-            self._finish("answered")
-        elif self._broken is not None:
-            self._break(self._broken, broken_off(self._passage.status, answered=True))
-        elif self._connection is not None:
-            self._connection.consumed()
+            head += self._framed(chunk)
+        return head + _LAST if self._over and self._chunked else head
 
     def _framed(self, chunk: bytes) -> bytes:
         """`chunk` as it goes out, seen by who counts."""
@@ -258,11 +266,22 @@ class Flight:
         client.send(self._head + b"%x\r\n%b\r\n%b" % (len(frame), frame, _LAST))
         self._finish(outcome)
 
+    def _bug(self) -> None:
+        """Of ours: nobody's place may be lost by it, and nobody take a part for the whole."""
+        get_logger("gateway").exception("fast lane failed", request=self._passage.request_id)
+        self._give_up()
+        if not self._settled:
+            self._passage.error, self._tap = "internal", None
+            with suppress(Exception):
+                self._settle("left")
+        self._client.cut()
+
     def _settle(self, outcome: Outcome) -> None:
         """Once, at the end: the place is free, and everybody hears of it."""
         passage, crew, grant = self._passage, self._crew, self.grant
         if self._tap is not None:
             passage.used = self._tap.used()
+        self._settled = True
         passage.stop = None
         grant.lease.stop = None
         grant.report(outcome)
@@ -270,8 +289,8 @@ class Flight:
         crew.held.give_back(self._begun.reserved)
         notes: dict[str, Any] = {}
         now = crew.monotonic()
-        account(crew, passage, notes, now)
         self._watch.left()
+        account(crew, passage, notes, now)
         self._watch.ended(
             Done(
                 "POST",

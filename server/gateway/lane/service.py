@@ -74,10 +74,15 @@ class Lane:
         if grant is None:
             self._hand_over(client, begun)
             return True
-        let_in(passage, grant, passage.arrived)
-        flight = Flight(crew, self._heads, client, begun, grant)
-        wait = patience(operation, settings, stream=came.stream)
-        connection = self._sent(flight, plain, begun, body, wait)
+        try:
+            let_in(passage, grant, passage.arrived)
+            flight = Flight(crew, self._heads, client, begun, grant)
+            wait = patience(operation, settings, stream=came.stream)
+            connection = self._sent(flight, plain, begun, body, wait)
+        except BaseException:
+            grant.report("left")
+            grant.lease.release()
+            raise
         if connection is None:
             self._hand_over(client, replace(begun, grant=grant))
         else:

@@ -326,3 +326,26 @@ async def test_a_connection_that_shuts_down_lets_its_flight_end() -> None:
         assert b"connection: close" in said
         assert said.endswith(b"{}")
         assert flew(await over(running))
+
+
+async def test_a_bug_of_ours_costs_nobody_a_place() -> None:
+    """Who counts must not raise. If somebody does, the connection ends and the place is free."""
+    wrong = 0
+
+    def counts(passage: Passage) -> None:
+        nonlocal wrong
+        if passage.request_id == "me":
+            wrong += 1
+            raise ZeroDivisionError
+
+    async with both(ended=[counts]) as (far, near, running):
+        near.writer.write(post(BODY, b"x-request-id: me"))
+        (await far.came.get()).write(sized(b"{}"))
+        assert (await near.rest()).endswith(b"{}")
+        assert wrong == 1
+        assert running.inflight.count() == 0
+        assert running.held.size == 0
+        other = await connected(running)
+        other.writer.write(post(WARM))
+        await other.reader.readuntil(b"{}")
+        other.writer.close()
