@@ -175,8 +175,12 @@
   const narrow = () => {
     for (const field of document.querySelectorAll("[data-narrows]")) {
       const wanted = field.value.trim().toLowerCase();
-      for (const row of document.querySelector(field.dataset.narrows)?.children ?? []) {
-        row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
+      for (const list of document.querySelectorAll(field.dataset.narrows)) {
+        for (const row of list.children) {
+          row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
+        }
+        const fold = list.closest("details");
+        if (fold && wanted !== "") fold.open = true;
       }
     }
   };

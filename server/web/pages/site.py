@@ -14,8 +14,9 @@ from server.fleet.model import HostStatus
 from server.ssh.model import Refusal
 from server.swap.model import SwapRecord
 from server.web.api.views import waiting
+from server.web.fitting import stored
 from server.web.pages.assets import Assets
-from server.web.pages.dashboard import Dashboard, QuickModels
+from server.web.pages.dashboard import Dashboard, QuickModels, quick_models
 from server.web.pages.draw import Pen, View
 from server.web.pages.flash import QUIET, Flash
 from server.web.pages.frame import Frame
@@ -93,7 +94,8 @@ async def draw_models(parts: Parts, site: Site) -> QuickModels:
     hosts = len(parts.settings.current.hosts)
     swaps = waiting(parts)
     layout = parts.swaps.layout()
-    return QuickModels(model_list(catalog, layout, swaps, site.refusal, hosts=hosts))
+    models = model_list(catalog, layout, swaps, site.refusal, hosts=hosts)
+    return quick_models(models, {stored(row)[0] for row in parts.discovery.found()})
 
 
 async def draw_history(parts: Parts, site: Site) -> History:
