@@ -101,13 +101,13 @@ def test_after_a_break_the_cards_and_the_charts_are_live_again(
     assert house.stop() == 0
     expect(page.locator("#stale")).to_be_visible()
     expect(page.locator("html")).to_have_class(re.compile(r"\bstale\b"))
-    expect(page.locator("#curves-spark-1")).to_have_css("opacity", "0.5")
+    expect(page.locator("#curves-spark-1 .plot").first).to_have_css("opacity", "0.5")
     house.start()
     expect(page.locator("#stale")).to_be_hidden(timeout=15_000)
     expect(page.locator("#host-spark-1 header .badge")).to_have_text("up")
     with page.expect_response(lambda got: "/ui/hosts/spark-1" in got.url):
         pass
-    expect(page.locator("#curves-spark-1")).to_have_css("opacity", "1")
+    expect(page.locator("#curves-spark-1 .plot").first).to_have_css("opacity", "1")
     charts(page)
     still_there()
     visitor.complaints.clear()  # refused connections
