@@ -227,6 +227,23 @@ async def test_a_disk_that_takes_nothing_is_told_at_the_form(pages: Web, tmp_pat
     assert form_of(refused.text, "/ui/settings/gateway")["queue_limit"] == "7"
 
 
+async def test_a_file_that_was_broken_by_hand_is_its_authors_to_mend(
+    pages: Web, tmp_path: Path
+) -> None:
+    """Each page that would save says so with the line, and a save writes nothing."""
+    path = tmp_path / "config.yaml"
+    page = await pages.client.get("/settings/gateway")
+    path.write_text(broken := CONFIG + "gateway: {queue_limit: many}\n")
+    pages.parts.settings.refresh()  # type: ignore[attr-defined]
+    for place in ("gateway", "hosts", "hosts/spark-1", "services", "services/kokoro"):
+        told = words_of((await pages.client.get(f"/settings/{place}")).text)
+        assert "gateway.queue_limit: must be a whole number" in told
+    given = form_of(page.text, "/ui/settings/gateway") | {"cache_mb": "5"}
+    refused = await pages.client.post("/ui/settings/gateway", data=given)
+    assert refused.status_code == 409
+    assert path.read_text() == broken
+
+
 async def test_settings_that_count_after_a_restart_say_so(pages: Web) -> None:
     """The others take effect at once."""
     assert "counts after a restart" in words_of((await pages.client.get("/settings/log")).text)

@@ -44,9 +44,9 @@ class HostPages:
         )
         ours = pure.our_key(self._site.public_key)
         variable = parts.settings.variable("hosts") or ""
-        return self._site.pen.page(
-            pure.HostsPage(frame, "hosts", hosts_list(parts), ours, variable)
-        )
+        problems = tuple(parts.settings.problems)
+        page = pure.HostsPage(frame, "hosts", hosts_list(parts), ours, variable, problems=problems)
+        return self._site.pen.page(page)
 
     async def list(self, parts: PartsOf, build: str = "") -> Response:
         return self._built(self._site.pen.fragment(hosts_list(parts)), build)
@@ -79,6 +79,7 @@ class HostPages:
             None if host is None else card(parts, host),
             pure.our_key(self._site.public_key),
             parts.settings.variable("hosts") or "",
+            problems=tuple(parts.settings.problems),
         )
         return self._site.pen.page(page, status)
 

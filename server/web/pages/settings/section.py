@@ -1,7 +1,7 @@
 """The page of one section of the settings: a form made from its schema. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from server.base.errors import SparkError
@@ -28,9 +28,11 @@ BASE = "base"
 
 @dataclass(frozen=True, slots=True)
 class SettingsPage(BasePage):
-    """`tab` is the key of the entry of `TABS` that this page is."""
+    """`tab` is the key of the entry of `TABS` that this page is. `problems` say why `config.yaml`
+    as it is now was not taken, on the pages that would save into it."""
 
     tab: str
+    problems: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def tabs(self) -> Sequence[Tab]:
@@ -63,9 +65,20 @@ class SectionPage(SettingsPage):
     fields: SectionForm
 
 
-def section_page(frame: Frame, section: str, fields: SectionForm) -> SectionPage:
+def section_page(
+    frame: Frame, section: str, fields: SectionForm, problems: Sequence[str]
+) -> SectionPage:
     page = sections.PAGES[section]
-    return SectionPage(frame, section, section, page.title, page.about, page.note, fields)
+    return SectionPage(
+        frame,
+        section,
+        section,
+        page.title,
+        page.about,
+        page.note,
+        fields,
+        problems=tuple(problems),
+    )
 
 
 def opened(

@@ -59,7 +59,8 @@ class SectionPages:
         status: int = 200,
     ) -> Response:
         frame = draw_frame(parts, self._site, PAGES[section].title, nav="settings", flash=flash)
-        return self._site.pen.page(pure.section_page(frame, section, form), status)
+        page = pure.section_page(frame, section, form, parts.settings.problems)
+        return self._site.pen.page(page, status)
 
 
 def opened(parts: Parts, section: str) -> pure.SectionForm:

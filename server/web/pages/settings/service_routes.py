@@ -39,7 +39,9 @@ class ServicePages:
             parts, self._site, "Services", nav="settings", flash=said(said_), refresh=30
         )
         variable = parts.settings.variable("services") or ""
-        page = pure.ServicesPage(frame, "services", _list(parts), variable)
+        page = pure.ServicesPage(
+            frame, "services", _list(parts), variable, problems=tuple(parts.settings.problems)
+        )
         return self._site.pen.page(page)
 
     async def list(self, parts: PartsOf, build: str = "") -> Response:
@@ -109,7 +111,9 @@ class ServicePages:
         frame = draw_frame(parts, self._site, title, nav="settings", flash=flash)
         variable = parts.settings.variable("services") or ""
         shown = None if service is None else _entry(parts, service)
-        page = pure.ServicePage(frame, "services", shown, form, variable)
+        page = pure.ServicePage(
+            frame, "services", shown, form, variable, problems=tuple(parts.settings.problems)
+        )
         return self._site.pen.page(page, status)
 
 
