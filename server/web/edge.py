@@ -34,6 +34,8 @@ from server.web.joined import Joined
 OVERHEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0
 STALLED_SECONDS = 60.0
+PIPELINED = 8
+"""How many requests may wait behind the one that is answered before nothing more is read."""
 PLAIN_SECONDS = 0.05
 """How long the body of a plain request may take until the request is an ordinary one."""
 _OFFER = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n)", re.IGNORECASE)
@@ -79,6 +81,8 @@ class Edge(HttpToolsProtocol):
         self._soon: asyncio.TimerHandle | None = None
         self._flying: Flying | None = None
         self._flown = self.scope
+        # What the server answers now: its own `cycle` is the one that came last.
+        self._answered: RequestResponseCycle | None = None
         self._overhead = 0
         self._heading = True
         # Whether a request has begun and not ended, and since when it is the client's turn.
@@ -100,11 +104,17 @@ class Edge(HttpToolsProtocol):
         self._wait_no_more()
         if self._plain is not None:
             self._ordinary(whole=False)
-        flying = self._flying
-        if flying is not None:
-            self._landed(flying)
-            flying.left()
-        super().connection_lost(exc)
+        answered, flying = self._answered, self._flying
+        if answered is not None and not answered.response_complete:
+            # The server tells the request that came last only.
+            answered.disconnected = True
+            answered.message_event.set()
+        try:
+            if flying is not None:
+                self._landed(flying)
+                flying.left()
+        finally:
+            super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._heading and b"h2c" in data:
@@ -120,6 +130,12 @@ class Edge(HttpToolsProtocol):
                 self._wait(HEAD_SECONDS)
             if self._plain is not None and self._soon is None:
                 self._soon = self.loop.call_later(PLAIN_SECONDS, self._late)
+        elif self._idles():
+            # What came began no request (an empty line, the rest of a body that was refused), and
+            # the server forgot that it is not to wait for ever.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _wait(self, seconds: float) -> None:
         self._patience = self.loop.call_later(seconds, self._waited)
@@ -143,6 +159,18 @@ class Edge(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def send_400_response(self, msg: str) -> None:
+        """Not into the answer to the request before: there it could be taken for a part of it."""
+        if self._answering():
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
+    def _idles(self) -> bool:
+        return not (
+            self._answering() or self.timeout_keep_alive_task or self.transport.is_closing()
+        )
+
     def _answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
@@ -154,7 +182,7 @@ class Edge(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         upgrade = self.parser.should_upgrade()
-        if upgrade and not self._should_upgrade():
+        if upgrade and (self._answering() or not self._should_upgrade()):
             raise _NotSpoken
         self._overhead = 0
         self._heading = False
@@ -170,6 +198,9 @@ class Edge(HttpToolsProtocol):
         else:
             # What comes from here on is a trailer: the list that the app was given is complete.
             self.headers = []
+        if 0 < len(self.pipeline) <= PIPELINED:
+            # Who does not read does not hear that the client left.
+            self.flow.resume_reading()
 
     def on_message_complete(self) -> None:
         self._heading = True
@@ -200,6 +231,10 @@ class Edge(HttpToolsProtocol):
         super().resume_writing()
         if self._flying is not None:
             self._flying.flush()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     # ---- the fast lane
 

@@ -16,8 +16,11 @@ from server.web.edge import EdgeSocket, edge
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp, lane: Lane | None = None) -> AsyncIterator[str]:
-    """`http://127.0.0.1:PORT` of `app`, run by uvicorn as the product runs it."""
+async def serve(
+    app: ASGIApp, lane: Lane | None = None, keep_alive: float = 5.0
+) -> AsyncIterator[str]:
+    """`http://127.0.0.1:PORT` of `app`, run by uvicorn as the product runs it. `keep_alive` is how
+    many seconds a connection may idle."""
     config = uvicorn.Config(
         app,
         http=edge(lane),
@@ -25,6 +28,7 @@ async def serve(app: ASGIApp, lane: Lane | None = None) -> AsyncIterator[str]:
         lifespan="off",
         log_config=None,
         access_log=False,
+        timeout_keep_alive=keep_alive,  # type: ignore[arg-type]  # any number of seconds will do
         timeout_graceful_shutdown=2,
     )
     config.load()

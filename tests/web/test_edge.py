@@ -44,8 +44,10 @@ class App:
 
 
 @asynccontextmanager
-async def connected(app: App) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    async with serve(app) as url:
+async def connected(
+    app: App, keep_alive: float = 5.0
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async with serve(app, keep_alive=keep_alive) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         try:
             yield reader, writer
@@ -87,3 +89,32 @@ async def test_the_beginning_of_the_next_request_does_not_cut_an_answer() -> Non
     async with connected(App(LONG)) as (reader, writer):
         writer.write(GET + b"GET / HT")
         assert (await reader.read()).endswith(b"ok")
+
+
+AFTER = {
+    "an empty line": (GET, b"\r\n"),
+    "the rest of a body": (UPLOAD + b"x" * 1000, b"x" * 299_000),
+}
+
+
+@pytest.mark.parametrize("name", AFTER)
+async def test_an_idle_connection_is_ended_whatever_came_on_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty line began no request, and made the server forget that it waits."""
+    monkeypatch.setattr(edge, "STALLED_SECONDS", 9.0)
+    first, then = AFTER[name]
+    async with connected(Hasty(), SHORT) as (reader, writer):
+        writer.write(first)
+        await reader.readuntil(b"ok")
+        writer.write(then)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+
+
+class Hasty(App):
+    """Answers before it has read anything."""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok"})
