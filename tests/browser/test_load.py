@@ -127,4 +127,6 @@ def test_links_lead_elsewhere_and_say_where(visitor: Visitor, house: House) -> N
         expect(link).to_contain_text("<b>Open WebUI</b>")
         expect(link).to_have_attribute("href", "http://192.0.2.12:3000/?a=1&b=2")
         expect(link).to_have_attribute("rel", "noopener noreferrer")
-    assert violations_in_both_themes(page) == []
+    for place in ("/services", "/swaps", "/activity"):
+        page.goto(house.url + place)
+        assert violations_in_both_themes(page) == []
