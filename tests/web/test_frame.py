@@ -1,6 +1,7 @@
 """What every page has around it, how forms are answered, and what goes over the wire."""
 
 import gzip
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -190,6 +191,20 @@ async def test_assets_and_pages_are_packed_and_answers_to_forms_are_not(pages: W
     assert len(refused_form.content) > 8192
     assert "content-encoding" not in refused_form.headers
     assert gzip.decompress(gzip.compress(b"x", mtime=0)) == b"x"
+
+
+# ---- icons
+
+
+def test_every_icon_that_a_page_names_is_in_the_sprite() -> None:
+    """A name that is not there would be a gap on the page, and nothing would say so."""
+    lines = (ROOT / "static" / "src" / "icons.txt").read_text().splitlines()
+    listed = {line.partition("#")[0].strip() for line in lines}
+    named = {entry.icon for entry in NAV}
+    for template in (ROOT / "templates").rglob("*.html"):
+        named |= set(re.findall(r'\bicon\("([a-z0-9-]+)"', template.read_text()))
+    assert named > {"copy", "server"}
+    assert named - listed == set()
 
 
 # ---- the styleguide
