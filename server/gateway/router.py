@@ -39,7 +39,8 @@ class GatewayRouter:
     def resolve(self, operation: Operation, model: str | None) -> Route:
         """Remembered for as long as nothing that has a name changes."""
         known = self._demand.known()
-        if not _same(known, self._known) or len(self._routes) >= _REMEMBERED:
+        same = known is self._known or _same(known, self._known)
+        if not same or len(self._routes) >= _REMEMBERED:
             self._known = known
             self._routes.clear()
             self._demand.refresh()

@@ -7,6 +7,7 @@ this floor become JSON here and in `Answer`, nowhere else.
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -43,8 +44,7 @@ _MODELS = "/v1/models"
 _READ = ("GET", "HEAD", "OPTIONS")
 
 
-def _utc() -> datetime:
-    return datetime.now(UTC)
+_utc = partial(datetime.now, UTC)
 
 
 class Gateway:

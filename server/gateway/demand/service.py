@@ -110,6 +110,7 @@ class Demand:
         self._under_way: frozenset[str] = frozenset()
         self._losses = Losses()
         self._wake = asyncio.Event()
+        self._known = Known(catalog())
         self._task: asyncio.Task[None] | None = None
         self._log = get_logger("demand")
 
@@ -332,5 +333,13 @@ class Demand:
         )
 
     def known(self) -> Known:
-        """All that can be named now."""
-        return Known(self._catalog(), self._swaps.layout(), self._settings().services)
+        """All that can be named now: the same object until one of them is another one."""
+        last, settings = self._known, self._settings()
+        catalog, layout = self._catalog(), self._swaps.layout()
+        if (
+            last.catalog is not catalog
+            or last.layout is not layout
+            or last.services is not settings.services
+        ):
+            self._known = last = Known(catalog, layout, settings.services)
+        return last

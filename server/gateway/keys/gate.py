@@ -121,7 +121,9 @@ class Gate:
     def headers_for(self, caller: Caller) -> list[Header]:
         """`x-ratelimit-*` for an answer to `caller`; none for one without limits."""
         account = self._account(caller)
-        return [] if account is None else headers_of(account, self._clock.monotonic())
+        if account is None or (account.requests is None and account.tokens is None):
+            return []
+        return headers_of(account, self._clock.monotonic())
 
     def ended(self, passage: Passage) -> None:
         """Charge what the answer cost. One that was kept (cache) cost nothing."""
