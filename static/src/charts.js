@@ -201,7 +201,7 @@
         axes: this.large
           ? [
               { ...axis, font, size: 26, ticks: { show: false }, space: 60, values: (_, all) => all.map((at) => clock.format(at * 1000)) },
-              { ...axis, font, size: 64, ticks: { show: false }, space: 30, ...(this.unit.startsWith("B") && { incrs: BINARY }), values: (_, all) => all.map((one) => written(one, this.unit)) },
+              { ...axis, font, size: this.unit === "B/s" ? 80 : 64, ticks: { show: false }, space: 30, ...(this.unit.startsWith("B") && { incrs: BINARY }), values: (_, all) => all.map((one) => written(one, this.unit)) },
             ]
           : [{ show: false }, { show: false }],
         series: [
