@@ -176,8 +176,8 @@
       const known = this.run !== "";
       const body = await this.ask(known ? { after: this.next, run: this.run } : {});
       if (this.paused) return;
-      if (!known || body.run !== this.run) {
-        // Nothing heard yet, or another hearing of the same log: after a restart of the server.
+      if (known ? body.run !== this.run : body.lines.length) {
+        // The first look, or another hearing of the same log: after a restart of the server.
         this.clear();
       } else if (body.first > this.next) {
         this.add([{ text: `… ${body.first - this.next} lines were missed …`, spans: [], mark: true }]);
