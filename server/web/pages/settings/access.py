@@ -7,9 +7,8 @@ from typing import ClassVar
 
 from server.auth.session import Session
 from server.web.pages.form import FormView
-from server.web.pages.frame import Page
 from server.web.pages.moment import Moment, moment
-from server.web.pages.settings.sections import TABS, Tab
+from server.web.pages.settings.section import SettingsPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +22,17 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessPage(Page):
+class AccessPage(SettingsPage):
     """`locked`: a password is asked for now. `fixed`: the environment says so, and the page
     cannot change it. `possible`: a password is set."""
 
     template: ClassVar[str] = "settings/access.html"
 
-    tab: str
     locked: bool
     fixed: str
     possible: bool
     password: FormView
     sessions: tuple[SessionRow, ...]
-
-    @property
-    def tabs(self) -> Sequence[Tab]:
-        return TABS
 
 
 def session_rows(

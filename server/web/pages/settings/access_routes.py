@@ -69,6 +69,7 @@ class AccessPages:
         page = pure.AccessPage(
             frame=draw_frame(parts, self._site, "Access", nav="settings", flash=flash),
             tab="access",
+            problems=tuple(parts.settings.problems),
             locked=parts.settings.current.auth.mode == "password",
             fixed=parts.settings.variable("auth") or "",
             possible=auth.password.is_set(),
