@@ -19,7 +19,11 @@ from functools import partial
 from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from server.gateway.client.sockets import accepted
@@ -27,8 +31,9 @@ from server.gateway.handover import HANDOVER, Handover
 from server.gateway.lane.model import Flying
 from server.gateway.lane.plain import Plain
 from server.gateway.lane.service import Lane
-from server.gateway.wire import Header
+from server.gateway.wire import Header, error_answer
 from server.web.attended import Attended
+from server.web.errors import UnexpectedError
 from server.web.joined import Joined
 
 OVERHEAD_BYTES = 64 * 1024
@@ -161,7 +166,12 @@ class Edge(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Not into the answer to the request before: there it could be taken for a part of it."""
-        if self._answering():
+        one = self._answered
+        if self._flying is not None or (
+            one is not None
+            and not one.response_complete
+            and (one.response_started or one is not self.cycle or self._heading)
+        ):
             self.transport.close()
         else:
             super().send_400_response(msg)
@@ -210,7 +220,15 @@ class Edge(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._flown = self.scope  # That of the next request may be here before this one is over.
-        if self._lane.take(plain, self._body, self):
+        try:
+            flies = self._lane.take(plain, self._body, self)
+        except Exception:
+            # A bug of ours: the parser would make the client's mistake of it, and tell nobody.
+            self.logger.exception("fast lane failed")
+            self._no_longer_plain()
+            self._fail()
+            return
+        if flies:
             self._no_longer_plain()
         else:
             self._ordinary(whole=True)
@@ -269,6 +287,12 @@ class Edge(HttpToolsProtocol):
             super().on_body(body)
         if whole:
             super().on_message_complete()
+
+    def _fail(self) -> None:
+        status, headers, body = error_answer(UnexpectedError(), None)
+        head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+        self.transport.write(STATUS_LINE[status] + head + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
 
     def _landed(self, flying: Flying) -> None:
         self._flying = None

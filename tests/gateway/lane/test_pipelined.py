@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from server.gateway.gate import OpenGate
+from server.gateway.model import Caller, Operation, Route
 from tests.gateway.lane.both import LAST, WARM, chunk, post, sized, split
 from tests.gateway.lane.test_phases import FRAME, STREAM, STREAMED, both, over
 
@@ -75,3 +77,30 @@ async def test_a_request_after_empty_lines_flies_as_well() -> None:
         await near.reader.readuntil(b"{}")
         assert (await over(running)).status == 200
         assert far.heard == []
+
+
+async def test_a_body_that_is_no_body_is_refused_in_words(way: dict[str, int]) -> None:
+    """Its own answer has not begun: there is room for what was wrong."""
+    async with both(**way) as (_far, near, running):
+        head = post().partition(b"content-length")[0]
+        near.writer.write(head + b"transfer-encoding: chunked\r\n\r\nno size\r\n")
+        assert (await near.rest()).startswith(b"HTTP/1.1 400 ")
+        assert (await over(running)).error == "client_closed"
+
+
+async def test_a_bug_of_ours_is_told_as_ours() -> None:
+    """A client that is told of a mistake of its own does not ask again."""
+
+    class Broken(OpenGate):
+        def allow(self, caller: Caller, operation: Operation, route: Route) -> None:
+            if route.asked == "small":
+                raise RuntimeError("a bug")
+
+    async with both(gatekeeper=Broken()) as (far, near, running):
+        near.writer.write(post(b'{"model":"small"}'))
+        ((lines, body, whole),) = split(await near.rest())
+        assert lines[0] == b"HTTP/1.1 500 Internal Server Error"
+        assert whole
+        assert b'"code":"internal' in body
+        assert far.heard == []
+        assert running.inflight.count() == 0
