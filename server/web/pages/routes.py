@@ -29,8 +29,6 @@ from server.web.reply import PartsOf
 
 FOREVER = "public, max-age=31536000, immutable"
 
-SwapId = Annotated[str, PathParam(max_length=100)]
-
 
 def make_site(
     templates: Path, assets: Path, *, notices: NoticeBoard, public_key: str, refusal: Refusal
