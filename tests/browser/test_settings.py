@@ -44,6 +44,16 @@ def guest(browser: Browser, newcomer: House) -> Iterator[Visitor]:
     assert unexpected(made) == []
 
 
+@pytest.fixture
+def people(browser: Browser, house: House) -> Iterator[Visitor]:
+    """Who opens a page of the settings, and not the overview first: that one draws charts."""
+    made = Visitor(browser, f"{house.url}/settings/log")
+    yield made
+    for context in made.contexts:
+        context.close()
+    assert unexpected(made) == []
+
+
 def unexpected(visitor: Visitor) -> list[str]:
     """Browsers complain of every answer that is an error: a form that is refused is one."""
     return [one for one in visitor.complaints if "status of 4" not in one and "of 503" not in one]
@@ -123,10 +133,9 @@ def test_the_first_run_works_without_javascript_on_a_phone(
     guest.contexts[0].close()
 
 
-def test_a_host_is_added_looked_at_and_removed(browser: Browser, house: House) -> None:
+def test_a_host_is_added_looked_at_and_removed(people: Visitor, house: House) -> None:
     """A mistake keeps what was typed; the findings come in by themselves; the question names it."""
-    visitor = Visitor(browser, house.url)
-    page = visitor.open()
+    page = people.open()
     page.goto(f"{house.url}/settings/hosts/new")
     fill_host(page, house, "spark-1")
     page.get_by_label("Labels").fill("llm, far")
@@ -146,11 +155,9 @@ def test_a_host_is_added_looked_at_and_removed(browser: Browser, house: House) -
     page.get_by_role("button", name="Remove spark-9").click()
     expect(page).to_have_url(re.compile(r"/settings/hosts\?said=removed"))
     assert [one["name"] for one in house.get("/hosts")["hosts"]] == ["spark-1", "spark-2"]
-    assert unexpected(visitor) == []
-    visitor.contexts[0].close()
 
 
-def test_a_changed_host_key_is_replaced_on_purpose(visitor: Visitor, house: House) -> None:
+def test_a_changed_host_key_is_replaced_on_purpose(people: Visitor, house: House) -> None:
     """Both fingerprints are shown; after the press the host is seen again."""
     house.sim.act("spark-2", "new-host-key")
     house.sim.act("spark-2", "cut")
@@ -161,7 +168,7 @@ def test_a_changed_host_key_is_replaced_on_purpose(visitor: Visitor, house: Hous
         return found
 
     changed = until(change, "the changed key to be noticed")
-    page = visitor.open()
+    page = people.open()
     page.goto(f"{house.url}/settings/hosts/spark-2")
     block = page.locator("#key-spark-2")
     expect(block).to_contain_text(changed["pinned"])
@@ -172,9 +179,9 @@ def test_a_changed_host_key_is_replaced_on_purpose(visitor: Visitor, house: Hous
     expect(block).to_have_count(0)
 
 
-def test_an_api_key_is_seen_once_and_revoked(visitor: Visitor, house: House) -> None:
+def test_an_api_key_is_seen_once_and_revoked(people: Visitor, house: House) -> None:
     """What was shown works at the gateway until it is revoked."""
-    page = visitor.open()
+    page = people.open()
     page.goto(f"{house.url}/settings/keys/new")
     page.get_by_label("Name").fill("laptop")
     page.get_by_role("button", name="Create the key").click()
@@ -193,9 +200,8 @@ def test_an_api_key_is_seen_once_and_revoked(visitor: Visitor, house: House) -> 
     assert house.http.get("/v1/models", headers=headers).status_code == 401
 
 
-def test_two_people_at_one_form_lose_nothing(browser: Browser, house: House) -> None:
+def test_two_people_at_one_form_lose_nothing(people: Visitor, house: House) -> None:
     """Who comes second is told, keeps what was typed, sees what is saved, and may save over it."""
-    people = Visitor(browser, house.url)
     first, second = people.open(), people.open()
     for page in (first, second):
         page.goto(f"{house.url}/settings/gateway")
@@ -210,16 +216,13 @@ def test_two_people_at_one_form_lose_nothing(browser: Browser, house: House) -> 
     second.get_by_role("button", name="Save").click()
     expect(second.get_by_text("Saved.", exact=True)).to_be_visible()
     assert house.get("/settings/gateway")["values"]["queue_limit"] == 800
-    assert unexpected(people) == []
-    for context in people.contexts:
-        context.close()
 
 
 def test_every_page_of_the_settings_fits_a_phone_and_everybody(
-    visitor: Visitor, house: House
+    people: Visitor, house: House
 ) -> None:
     """No rule of axe is broken in either theme; nothing is wider than 360 pixels."""
-    page = visitor.open(width=360)
+    page = people.open(width=360)
     wrong = []
     for path in (*(f"/settings/{one}" for one in (*PAGES, *ALIKE)), "/welcome"):
         page.goto(house.url + path)
