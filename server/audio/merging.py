@@ -2,17 +2,16 @@
 
 Owns the shape of the request and of the answer. What is sent are words with their times, as every
 recogniser gives them (`verbose_json` with `timestamp_granularities[]=word`), and turns, as a
-diarizer gives them. Works in a thread. Refuses recordings: hearing is not done here.
+diarizer gives them. Works beside the loop. Refuses recordings: hearing is not done here.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from server.audio import formats
+from server.audio import apart, formats
 from server.audio.attribute import attribute
 from server.audio.channels import FAR, NEAR, Conversation, Heard, merge
 from server.audio.model import Said, Turn, Word
@@ -93,11 +92,10 @@ async def answer(request: UpstreamRequest) -> Answered:
             "/v1/audio/label-merge takes application/json: the words of each channel.",
             advice="Transcribe both channels with word timestamps first, then send their words.",
         )
-    raw = await whole(request, LARGEST)
-    return await asyncio.to_thread(_answered, raw)
+    return await apart.done("label-merge", await whole(request, LARGEST), answered)
 
 
-def _answered(raw: bytes) -> Answered:
+def answered(raw: bytes) -> Answered:
     try:
         body = Body.model_validate_json(raw)
     except ValidationError as error:

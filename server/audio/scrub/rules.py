@@ -64,11 +64,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "secret",
         re.compile(
-            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[\s\S]{0,20000}?"
+            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----(?:(?!-----BEGIN )[\s\S]){0,20000}?"
             r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----"
         ),
     ),
-    Rule("secret", re.compile(r"\beyJ[\w-]{8,4000}\.[\w-]{8,8000}\.[\w-]{8,2000}")),
+    Rule("secret", re.compile(r"(?<![\w-])eyJ[\w-]{8,4000}\.[\w-]{8,8000}\.[\w-]{8,2000}")),
     Rule("secret", re.compile(r"(?<![\w-])(?:sk|rk|pk)[-_][\w-]{12,256}")),
     Rule("secret", re.compile(r"\b(?:gh[opsu]_|github_pat_|glpat-|xox[abprs]-)[\w-]{10,255}")),
     Rule("secret", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
@@ -102,7 +102,7 @@ ADDRESSES: Mapping[Language, Rule] = MappingProxyType(
         "de": Rule(
             "address",
             re.compile(
-                r"\b(?:[A-ZÄÖÜ][\w.-]{0,30} (?:de[rnms] |zu[mr] |[ai]m )?){0,3}?"
+                r"(?<![\w.-])(?:[A-ZÄÖÜ][\w.-]{0,30} (?:de[rnms] |zu[mr] |[ai]m )?){0,3}?"
                 r"[A-ZÄÖÜ]?[\w.-]{0,30}(?i:straße|strasse|str\.|weg|platz|allee|gasse|ufer|damm)"
                 r" \d{1,4}(?: ?[a-z]\b)?(?:, ?\d{5} [A-ZÄÖÜ][\w-]{1,40})?"
             ),

@@ -1,10 +1,9 @@
 """`POST /scrub`: a text, or a transcript's words, without what tells who somebody is.
 
-Owns the shape of the request and of the answer. Works in a thread, since a long text takes a good
-part of a second. Refuses to put a word of the text into a log or an error.
+Owns the shape of the request and of the answer. Works beside the loop, since a long text takes
+seconds. Refuses to put a word of the text into a log or an error.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ import orjson
 from phonenumbers import SUPPORTED_REGIONS
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from server.audio import apart
 from server.audio.scrub.model import KINDS, LANGUAGES, Kind, Language, Scrubbed, Wanted
 from server.audio.scrub.replace import scrub
 from server.base.errors import InvalidValue, UnsupportedMediaType
@@ -44,16 +44,23 @@ async def answer(request: UpstreamRequest) -> Answered:
     """JSON for JSON, and `text/plain` for `text/plain`, with everything looked for."""
     kind = (header(request.headers, b"content-type") or b"").partition(b";")[0].strip().lower()
     if kind == b"text/plain":
-        text = _decoded(await whole(request, LARGEST))
-        done = await asyncio.to_thread(scrub, text, Wanted())
-        return Answered(done.text.encode(), "text/plain; charset=utf-8")
+        return await apart.done("scrub-text", await whole(request, LARGEST), answered_text)
     if kind != b"application/json":
         raise UnsupportedMediaType(
             "/scrub takes application/json or text/plain.", advice='Send {"text": "…"}.'
         )
-    body = _body(await whole(request, LARGEST))
-    done = await asyncio.to_thread(scrub, body.text, _wanted(body))
+    return await apart.done("scrub", await whole(request, LARGEST), answered)
+
+
+def answered(raw: bytes) -> Answered:
+    body = _body(raw)
+    done = scrub(body.text, _wanted(body))
     return Answered(orjson.dumps(shown(done, reversible=body.reversible)))
+
+
+def answered_text(raw: bytes) -> Answered:
+    done = scrub(_decoded(raw), Wanted())
+    return Answered(done.text.encode(), "text/plain; charset=utf-8")
 
 
 def shown(done: Scrubbed, *, reversible: bool) -> Mapping[str, Any]:
