@@ -21,6 +21,7 @@ from server.gateway.model import (
     Ask,
     Caller,
     Grant,
+    Operation,
     Passage,
     Route,
     UpstreamClient,
@@ -58,18 +59,13 @@ class Lane:
         caller = self._caller(plain, client.address)
         if caller is None or len(body) > min(JSON_LIMIT, settings.max_upload_mb << 20):
             return False
-        reserved = 0
-        try:
-            came = taken(body)
-            route = resolved(crew.router, operation, came.name, caller)
-            reserved = crew.held.reserve(len(body))
-            crew.gatekeeper.allow(caller, operation, route)
-        except SparkError:
-            crew.held.give_back(reserved)
+        allowed = self._allowed(operation, caller, body)
+        if allowed is None:
             return False
+        came, route = allowed
         passage = self._begun(plain, caller, came, route)
-        passage.bytes_in = len(body)
-        begun = Handover(operation, passage, came, route, reserved)
+        passage.bytes_in = size = len(body)
+        begun = Handover(operation, passage, came, route, size)
         grant = self._granted(begun, settings.queue_seconds)
         if grant is None:
             self._hand_over(client, begun)
@@ -89,6 +85,21 @@ class Lane:
             flight.departed(connection)
             client.flies(flight)
         return True
+
+    def _allowed(
+        self, operation: Operation, caller: Caller, body: bytes
+    ) -> tuple[Taken, Route] | None:
+        """What is asked, and what it means. From here on the body is held and the key charged."""
+        crew, reserved = self._crew, 0
+        try:
+            came = taken(body)
+            route = resolved(crew.router, operation, came.name, caller)
+            reserved = crew.held.reserve(len(body))
+            crew.gatekeeper.allow(caller, operation, route)
+        except SparkError:
+            crew.held.give_back(reserved)
+            return None
+        return came, route
 
     def _caller(self, plain: Plain, address: str) -> Caller | None:
         gate, caller = self._crew.gatekeeper, plain.caller

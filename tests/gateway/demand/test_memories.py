@@ -1,6 +1,5 @@
 """What the demand remembers: who waits, what failed, when each model was used; and the outlook."""
 
-
 import pytest
 
 from server.base.errors import Unavailable
