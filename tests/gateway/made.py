@@ -35,7 +35,7 @@ from server.gateway.router import GatewayRouter
 from server.gateway.service import Gateway
 from server.swap.events import Placement
 from server.swap.model import Serving, SwapRecord
-from server.web.guard import from_browser
+from server.web.guard import Guard, from_browser
 from server.web.metrics import RequestMetrics
 from server.web.observe import Observed
 from tests.gateway.running import ScriptedEngine, serve
@@ -184,7 +184,7 @@ async def gateway(**options: Any) -> AsyncIterator[Running]:
         ],
     )
     edge = Observed(
-        Dispatcher(_nothing, dict.fromkeys(SEGMENTS, app)),
+        Guard(Dispatcher(_nothing, dict.fromkeys(SEGMENTS, app)), allowed_hosts=tuple),
         clock=clock,
         metrics=RequestMetrics(running.registry),
         log=Lines("web"),
