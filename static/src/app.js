@@ -196,7 +196,9 @@
   };
   document.addEventListener("click", (event) => {
     const inside = event.target.closest?.("details.confirm");
-    closeConfirms(event.target.closest?.("[data-close]") ? null : inside);
+    const kept = event.target.closest?.("[data-close]");
+    closeConfirms(kept ? null : inside);
+    if (kept) inside?.querySelector("summary").focus();
     const button = event.target.closest?.("[data-copy]");
     if (button) copy(button);
   });
@@ -252,7 +254,11 @@
     },
     htmx_after_swap: (element, detail) => {
       if (!isForm(detail.ctx)) return;
+      const fold = detail.ctx.sourceElement.closest("details.confirm");
       closeConfirms(null);
+      // The button that was pressed is folded away: whoever uses the keyboard goes on from here.
+      const lost = document.activeElement === document.body || fold?.contains(document.activeElement);
+      if (fold?.isConnected && lost) fold.querySelector("summary").focus();
       settle();
       document.querySelector("[data-form-message]")?.focus();
       const fine = document.getElementById("flash").dataset.level === "info";

@@ -173,3 +173,26 @@ def test_every_page_has_a_title_of_its_own(everywhere: Open) -> None:
         found = re.search(r"<title>(.*?)</title>", body, re.DOTALL)
         assert found is not None, (place, body[:500])
         assert titles.setdefault(found[1], place) == place
+
+
+def test_an_act_that_is_asked_about_twice_is_done_by_keyboard(everywhere: Open) -> None:
+    """Keeping it as it is, Escape and what is refused all lead back to where one was."""
+    page, house = everywhere.scripted, everywhere.house
+    own = {"id": "own", "source": {"path": f"{house.sim.dir}/srv/models/own"}}
+    house.post("/models", own, status=201)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{house.url}/models/own")
+    connected(page)
+    verb = page.locator("summary", has_text="Remove")
+    box = page.locator("details.confirm", has=verb)
+    for leave in ("Tab Tab Tab Enter", "Tab Escape", "Tab o d l Tab Enter"):
+        verb.focus()
+        page.keyboard.press("Enter")
+        expect(box).to_have_attribute("open", "")
+        for key in leave.split():
+            page.keyboard.press(key)
+        expect(box).not_to_have_attribute("open", "")
+        expect(verb).to_be_focused()
+    expect(page.get_by_role("alert")).to_contain_text("type own to remove it")
+    everywhere.visitor.complaints.clear()  # the answer that refuses
+    house.http.delete("/api/v1/models/own")
