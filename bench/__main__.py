@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from bench import fleet, fleet_frames, gateway, log_line, pages, startup, swap
+from bench import fleet, fleet_frames, gateway, log_line, pages, pixels, startup, swap
 from bench.table import Row, drawn
 
 
@@ -26,6 +26,7 @@ BENCHES: dict[str, tuple[str, Measure]] = {
     "fleet": ("Watching hosts at 1 Hz", fleet.measure),
     "frames": ("One frame of one host", fleet_frames.measure),
     "pages": ("The dashboard", pages.measure),
+    "pixels": ("From a sample to pixels", pixels.measure),
     "gateway": ("The gateway beside nginx and LiteLLM", gateway.measure),
     "log": ("Log lines", log_line.measure),
 }

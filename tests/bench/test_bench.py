@@ -16,6 +16,8 @@ ROWS = {
     "startup": ("/livez 200", "/readyz 200", "resident memory"),
     "fleet": ("CPU of the control plane", "a page open"),
     "frames": ("parse one second", "an hour of one host"),
+    "pages": ("first load of the overview", "one viewer", "each viewer more"),
+    "pixels": ("to pixels",),
     "gateway": ("CPU per request", "added median latency", "streams of", "uploaded through ours"),
     "log": ("log line of one request",),
 }
