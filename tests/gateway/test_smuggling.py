@@ -154,6 +154,18 @@ async def test_what_can_be_read_in_two_ways_is_refused(upstream: Behind, wire: b
     assert upstream.heard == []
 
 
+@pytest.mark.parametrize("wire", REFUSED.values(), ids=REFUSED)
+async def test_it_is_refused_behind_a_good_request_as_well(upstream: Behind, wire: bytes) -> None:
+    """In the same packet, while that one is answered on the fast lane."""
+    good = TYPED + LENGTH + b"\r\n" + BODY
+    await upstream.say(good + LAST)
+    said = await upstream.say(good + wire)
+    assert said.count(b"HTTP/1.1 ") <= 2
+    assert b"HTTP/1.1 200 " not in said[1:]
+    assert len(upstream.heard) <= 2
+    assert all(heard.endswith(b"\r\n\r\n" + BODY) for heard in upstream.heard)
+
+
 @pytest.mark.parametrize("wire", PASSED.values(), ids=PASSED)
 async def test_what_is_one_request_stays_one(upstream: Behind, wire: bytes) -> None:
     """One request of theirs is one of ours, framed by us and to the host that we chose."""
