@@ -1,12 +1,14 @@
 """How often a password may be tried. Pure: time is an argument. Bounded in memory.
 
 Theory: each failure from an address doubles the wait for its next try, from the fourth on, up to
-five minutes; an hour of quiet forgets it. Somebody with many addresses is slowed by a bucket for
-all of them together. A right password is checked as well only when it is its turn, so that guessing
-learns nothing from the answer; but who is right is let in and clears the address.
+five minutes; an hour of quiet forgets it. Of IPv6 a whole /64 is one address, since that is what
+one machine gets. Somebody with many addresses is slowed by a bucket for all of them together. A
+right password is checked as well only when it is its turn, so that guessing learns nothing from the
+answer; but who is right is let in and clears the address.
 """
 
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 
 FREE = 3
 FIRST = 2.0
@@ -36,6 +38,7 @@ class Throttle:
 
     def wait(self, address: str, now: float) -> float:
         """Seconds until this address may try; 0: now."""
+        address = one_machine(address)
         self._together = [at for at in self._together if now - at < TOGETHER_SECONDS]
         everybody = 0.0
         if len(self._together) >= TOGETHER:
@@ -47,6 +50,7 @@ class Throttle:
         return max(0.0, everybody, mine.until() - now if mine else 0.0)
 
     def failed(self, address: str, now: float) -> None:
+        address = one_machine(address)
         mine = self._failures.pop(address, None) or _Failures(0, now)
         mine.count, mine.last = mine.count + 1, now
         self._failures[address] = mine  # the newest last: the oldest is forgotten first
@@ -55,4 +59,15 @@ class Throttle:
         self._together.append(now)
 
     def succeeded(self, address: str) -> None:
-        self._failures.pop(address, None)
+        self._failures.pop(one_machine(address), None)
+
+
+def one_machine(address: str) -> str:
+    """What all addresses of one machine have in common, as far as that can be told."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(known, IPv6Address):
+        return address
+    return str(known.ipv4_mapped or known.packed[:8].hex())

@@ -40,6 +40,17 @@ def test_many_addresses_together_are_slowed_as_well() -> None:
     assert throttle.wait("198.51.100.1", TOGETHER_SECONDS + 0.5) == 0
 
 
+def test_the_many_addresses_of_one_machine_are_one() -> None:
+    """IPv6 gives each machine more addresses than could ever be counted; an IPv4 address is the
+    same behind a socket for both."""
+    throttle = Throttle()
+    for number in range(FREE + 1):
+        throttle.failed(f"2001:db8:1:2::{number:x}", 0)
+        throttle.failed("192.0.2.7" if number % 2 else "::ffff:192.0.2.7", 0)
+    assert throttle.wait("2001:db8:1:2:aaaa::1%eth0", 0) == throttle.wait("::ffff:192.0.2.7", 0) > 0
+    assert throttle.wait("2001:db8:1:3::1", 0) == throttle.wait("192.0.2.8", 0) == 0
+
+
 def test_memory_is_bounded() -> None:
     """The address that failed longest ago is forgotten first."""
     throttle = Throttle(addresses=2)
