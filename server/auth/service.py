@@ -13,7 +13,7 @@ from server.auth.password import Password
 from server.auth.session import ID_BYTES, SECRET_BYTES, Session, is_secret_of, minted, split
 from server.auth.throttle import Throttle
 from server.base.clock import Clock
-from server.base.errors import InvalidValue, NotFound, RateLimited
+from server.base.errors import Conflict, InvalidValue, NotFound, RateLimited
 from server.base.logs import get_logger
 
 MOST = 200
@@ -80,6 +80,11 @@ class Auth:
                 self._log.warning("password refused", address=address)
                 raise InvalidValue("That is not the password.", param=param)
         self._throttle.succeeded(address)
+
+    def need_password(self) -> None:
+        """Before the lock is put on. Raises `Conflict` when no password is set."""
+        if not self.password.is_set():
+            raise Conflict("Set a password first: without one nobody could log in.", param="mode")
 
     async def end(self, session_id: str) -> None:
         """At once and for good. Raises `NotFound`."""

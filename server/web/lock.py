@@ -2,7 +2,8 @@
 
 Pure ASGI, in front of everything but the gateway, which has its own keys. Lets in who holds a
 session (a cookie) or an API key with the right scope; a browser that opens a page is sent to the
-login and back, everybody else gets an error. A session that is ended ends what streams to it.
+login and back, everybody else gets an error. A session that is ended ends what streams to it, and
+the lock, when it is put on, what streams to those who came in before.
 Refuses to decide: `server.auth.doors` says what a path needs.
 """
 
@@ -25,6 +26,7 @@ SESSION = "spark.session"
 STRANGER = "spark.stranger"
 """Set in the scope of a request that was let in without having to show anything."""
 
+_FORMS = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data"})
 Mode = Literal["open", "password"]
 
 
@@ -61,6 +63,8 @@ class Lock:
         self._sessions = sessions
         self._keys = keys
         self._local = local
+        self._locked = asyncio.Event()
+        """Set when the door that the requests went through was locked behind them."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -69,9 +73,15 @@ class Lock:
         session = self._session(scope["headers"])
         if session is not None:
             scope[SESSION] = session
-        if self._mode() == "open":
+        if self._mode() == "open" and scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._mode() == "open":
+            await _while(self._locked, self._app, scope, receive, send)
+            return
+        # Whoever locks it is led to another page: there is a request at once.
+        self._locked.set()
+        self._locked = asyncio.Event()
         wanted = need(scope.get("method", "GET"), scope["path"])
         if session is not None and wanted != "nothing":
             await _while(self._sessions.over(session.id), self._app, scope, receive, send)
@@ -134,21 +144,29 @@ async def _refuse(scope: Scope, send: Send, error: SparkError) -> None:
         await _answer(send, 303, [(b"location", login.encode()), (b"cache-control", b"no-store")])
         return
     status, headers, body = error_answer(error, scope.get(REQUEST_ID))
-    if isinstance(error, InvalidApiKey) and header(scope["headers"], b"hx-request") == b"true":
+    if isinstance(error, InvalidApiKey) and _from_htmx(scope):
         # The page is told to go: what it shows may not be shown any more.
         headers = [*headers, (b"hx-redirect", b"/login")]
     await _answer(send, status, headers, body)
 
 
 def login_address(scope: Scope) -> str | None:
-    """Where a browser that opens a page is sent; None for everything else."""
+    """Where a browser that opens a page or sends a form is led; None for everything else."""
     accepts = header(scope["headers"], b"accept") or b""
-    opened = scope["method"] in {"GET", "HEAD"} and b"text/html" in accepts
-    if not opened or scope["path"].startswith(("/api", "/ui/")):
+    if b"text/html" not in accepts or scope["path"].startswith("/api"):
+        return None
+    sent = (header(scope["headers"], b"content-type") or b"").partition(b";")[0].lower()
+    if scope["method"] == "POST" and sent in _FORMS and not _from_htmx(scope):
+        return "/login"  # a form whose session is over: what was typed is lost either way
+    if scope["method"] not in {"GET", "HEAD"} or scope["path"].startswith("/ui/"):
         return None
     query = scope.get("query_string", b"").decode("latin-1")
     wanted = scope["path"] + (f"?{query}" if query else "")
     return "/login" if wanted == "/" else f"/login?next={quote(wanted, safe='')}"
+
+
+def _from_htmx(scope: Scope) -> bool:
+    return header(scope["headers"], b"hx-request") == b"true"
 
 
 async def _answer(send: Send, status: int, headers: list[Header], body: bytes = b"") -> None:

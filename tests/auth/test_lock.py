@@ -212,3 +212,38 @@ async def test_the_page_sets_a_password_then_the_lock(tmp_path: Path) -> None:
             assert (await client.post("/ui/settings/access/password", data=right)).is_redirect
             assert (await client.get("/settings/access")).status_code == 200
             assert (await other.get("/api/v1/hosts")).status_code == 401
+
+
+async def test_locking_ends_what_streams_to_those_who_came_in_before(tmp_path: Path) -> None:
+    """Who was let in by an open door would else see every event until he leaves."""
+    async with running(tmp_path, "auth: {mode: open}\n") as app, browser(app) as client:
+        before = app.bus.subscribers
+        stream = asyncio.create_task(client.get("/api/v1/events"))
+        async with asyncio.timeout(10):
+            while app.bus.subscribers == before:  # noqa: ASYNC110 - the bus tells nobody of it
+                await asyncio.sleep(0)
+            locked = await client.post("/ui/settings/access/mode", data={"mode": "password"})
+            assert (await client.get(locked.headers["location"])).status_code == 303
+            assert (await stream).text.startswith("retry:")
+
+
+async def test_a_form_whose_session_is_over_leads_to_the_login(tmp_path: Path) -> None:
+    """A person sees a page, htmx is told to go there, a program gets an error."""
+    async with running(tmp_path) as app:
+        async with browser(app) as client:
+            sent = await client.post("/logout", data={"a": ""})
+            assert (sent.status_code, sent.headers["location"]) == (303, "/login")
+            sent = await client.post("/logout", data={"a": ""}, headers={"hx-request": "true"})
+            assert (sent.status_code, sent.headers["hx-redirect"]) == (401, "/login")
+        async with program(app) as client:
+            assert (await client.post("/logout")).status_code == 401
+
+
+async def test_the_api_does_not_lock_everybody_out(tmp_path: Path) -> None:
+    """As the page: the password comes first."""
+    async with running(tmp_path, "auth: {mode: open}\n") as app, browser(app) as client:
+        Path(tmp_path / "password").unlink()
+        body = {"values": {"mode": "password"}}
+        refused = await client.put("/api/v1/settings/auth", json=body)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (409, "mode")
+        assert app.settings.current.auth.mode == "open"

@@ -65,6 +65,8 @@ async def one(parts: PartsOf, section: SectionName) -> Response:
 
 async def change(parts: PartsOf, section: SectionName, body: Changes) -> Response:
     """Saved whole or not at all; comments in the file stay."""
+    if section == "auth" and body.values.get("mode") == "password":
+        parts.locking.need_password()
     await parts.settings.save_section(_known(section), body.values, body.version)
     return reply(_view(parts, section))
 

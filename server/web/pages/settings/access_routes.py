@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParam
 
 from server.auth.session import Session
-from server.base.errors import Conflict, InvalidValue, SparkError
+from server.base.errors import InvalidValue, SparkError
 from server.web.lock import SESSION
 from server.web.pages.answer import led
 from server.web.pages.fields import fields
@@ -37,10 +37,8 @@ class AccessPages:
     async def mode(self, request: Request, parts: PartsOf) -> Response:
         async def act() -> None:
             wanted = (await fields(request)).get("mode", "")
-            if wanted == "password" and not parts.locking.password.is_set():
-                raise Conflict(
-                    "Set a password first: without one nobody could log in.", param="mode"
-                )
+            if wanted == "password":
+                parts.locking.need_password()
             await parts.settings.save_section("auth", {"mode": wanted})
 
         return await acted(request, parts, self._site, act, f"{HOME}?said=saved")
