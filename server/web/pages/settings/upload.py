@@ -1,7 +1,7 @@
 """The file of a form that is sent by a browser, handed on while it comes.
 
-Owns finding the one part that is a file. Refuses to keep more than what was read last, and a form
-without such a part.
+Owns finding the one part that is a file. Refuses to keep more than what was read last and the few
+lines in front of a part, and a form without such a part.
 """
 
 from collections.abc import AsyncIterator
@@ -11,6 +11,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from server.base.errors import InvalidRequest, InvalidValue
+
+HEADERS, HEADER_BYTES = 8, 4096
+"""In front of a part, of which a browser sends two of a few hundred bytes."""
 
 
 class _Part:
@@ -60,6 +63,8 @@ async def file_of(request: Request, name: str) -> AsyncIterator[bytes]:
                 "on_header_end": part.header_end,
                 "on_part_data": part.data,
             },
+            max_header_count=HEADERS,
+            max_header_size=HEADER_BYTES,
         )
         async for chunk in request.stream():
             parser.write(chunk)
