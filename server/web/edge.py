@@ -177,8 +177,13 @@ class Edge(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def _idles(self) -> bool:
-        return not (
-            self._answering() or self.timeout_keep_alive_task or self.transport.is_closing()
+        """Whether nothing is under way and nobody waits for it to begin. What has become a
+        WebSocket is no connection of the server's any more."""
+        return (
+            not self._answering()
+            and self.timeout_keep_alive_task is None
+            and self in self.connections
+            and not self.transport.is_closing()
         )
 
     def _answering(self) -> bool:

@@ -118,3 +118,27 @@ class Hasty(App):
         headers = [(b"content-length", b"2")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"ok"})
+
+
+SOCKET = (
+    b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: MTIzNDU2Nzg5MDEyMzQ1Ng==\r\n\r\n"
+)
+
+
+async def quiet(_scope: Scope, receive: Receive, send: Send) -> None:
+    """A socket on which nothing is said."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await receive()
+
+
+async def test_a_socket_on_which_nothing_is_said_is_no_idle_connection() -> None:
+    async with serve(quiet, keep_alive=SHORT) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(SOCKET)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        await asyncio.sleep(LONG)
+        writer.write(b"\x89\x80\0\0\0\0")
+        assert await asyncio.wait_for(reader.readexactly(2), 10) == b"\x8a\x00"
+        writer.close()
