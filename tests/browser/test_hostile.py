@@ -72,6 +72,7 @@ def test_text_from_elsewhere_is_inert_on_every_page(
         "/activity": ("#activity", MARKUP),
         "/services": ("#services", MARKUP[:60]),
         "/settings/links": ("main", "Links"),
+        "/styleguide": ("main", "<img src=x"),
         f"/models/{'%3Cimg%20src=x%20onerror=alert(1)%3E'}": ("main", "<img"),
         f"/swaps/new?model={'%3Cimg%20src=x%20onerror=alert(1)%3E'}": ("main", "<img"),
         "/activity?model=%3Cimg%20src=x%3E%22%3E&client=%00%E2%80%AE": ("main", "Filter"),
