@@ -17,7 +17,7 @@ from typing import Literal, cast
 
 import orjson
 
-from server.base.errors import DeadlineExceeded, InvalidValue, Unavailable
+from server.base.errors import InvalidValue, PayloadTooLarge
 from server.gateway.client.here import Answered
 
 Job = Literal["scrub", "scrub-text", "label-merge"]
@@ -31,7 +31,8 @@ _ROOT = Path(__file__).parents[2]
 async def done(
     job: Job, raw: bytes, here: Callable[[bytes], Answered], seconds: float = SECONDS
 ) -> Answered:
-    """`here` does the same as `job`. Raises what it raises, and `DeadlineExceeded`."""
+    """`here` does the same as `job`. Raises what it raises, and `PayloadTooLarge`: what a caller
+    can bring about by what it sends must not count against us."""
     if len(raw) <= SMALL:
         return await asyncio.to_thread(here, raw)
     process = await asyncio.create_subprocess_exec(
@@ -47,8 +48,8 @@ async def done(
             _, told = await asyncio.gather(_give(process, raw), _take(process))
             await process.wait()
     except TimeoutError:
-        raise DeadlineExceeded(
-            f"Spark Control worked on this text for {seconds:g} s and then gave up.",
+        raise PayloadTooLarge(
+            f"Spark Control worked on this for {seconds:g} s and then gave up.",
             advice="Send it in smaller parts.",
         ) from None
     finally:
@@ -74,9 +75,9 @@ async def _take(process: asyncio.subprocess.Process) -> bytes:
 def _answer(told: bytes) -> Answered:
     head, newline, body = told.partition(b"\n")
     if not newline:
-        raise Unavailable(
-            "The process that worked on this text ended before it was done.",
-            advice="Send it in smaller parts; the machine may have too little memory.",
+        raise PayloadTooLarge(
+            "The process that worked on this ended before it was done.",
+            advice="Send it in smaller parts; the machine may have too little memory for it.",
         )
     said = orjson.loads(head)
     if "refused" in said:
