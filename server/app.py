@@ -183,7 +183,7 @@ class App:
         await self.pool.close()
         await self.upstream.close()
         self.local.remove()
-        await self.auth.keep()
+        await self._save_sessions()
         await self.keys.close()
         await self.usage.close()
         await self.http.aclose()
@@ -203,10 +203,13 @@ class App:
     async def _keep_sessions(self) -> None:
         while True:
             await asyncio.sleep(KEEP_SECONDS)
-            try:
-                await self.auth.keep()
-            except SparkError as error:  # a full disk: they are kept in memory meanwhile
-                get_logger("auth").warning("sessions not saved", error=error.message)
+            await self._save_sessions()
+
+    async def _save_sessions(self) -> None:
+        try:
+            await self.auth.keep()
+        except SparkError as error:  # a full disk: they are kept in memory meanwhile
+            get_logger("auth").warning("sessions not saved", error=error.message)
 
     async def _watch_files(self) -> None:
         """Edits by hand take effect without a restart; problems are told once."""

@@ -13,7 +13,7 @@ from server.auth.password import Password
 from server.auth.session import ID_BYTES, SECRET_BYTES, Session, is_secret_of, minted, split
 from server.auth.throttle import Throttle
 from server.base.clock import Clock
-from server.base.errors import Conflict, InvalidValue, NotFound, RateLimited
+from server.base.errors import Conflict, InvalidValue, NotFound, RateLimited, SparkError
 from server.base.logs import get_logger
 
 MOST = 200
@@ -60,10 +60,14 @@ class Auth:
             address=address[:80],
             agent=agent[:200],
         )
-        await self._ledger.save(session)
         self._sessions[session.id] = session
+        try:
+            await self._ledger.save(session)
+            await self._sweep()
+        except SparkError as error:  # on a full disk somebody must come in to make room
+            self._touched.add(session.id)
+            self._log.warning("session not saved", session=session.id, error=error.message)
         self._log.info("logged in", session=session.id, address=address)
-        await self._sweep()
         return session, cookie
 
     async def prove(self, password: str, *, address: str, param: str = "current") -> None:
@@ -127,10 +131,11 @@ class Auth:
 
     async def keep(self) -> None:
         """Save what was used, drop what is over: now and then, and at the end."""
-        touched, self._touched = self._touched, set()
-        for session_id in touched:
+        for session_id in tuple(self._touched):
             if session := self._sessions.get(session_id):
                 await self._ledger.save(session)
+            if session is self._sessions.get(session_id):  # not used again meanwhile
+                self._touched.discard(session_id)
         await self._sweep()
 
     # ---- inside
