@@ -112,6 +112,13 @@ def _config(path: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
     else:
         hosts, services = len(settings.hosts), len(settings.services)
         yield Finding("config", OK, f"config.yaml is good: {hosts} hosts, {services} services.")
+        if settings.auth.mode == "open":
+            yield Finding(
+                "login",
+                INFO,
+                "With its config.yaml the dashboard asks nobody for a password.",
+                "If one is asked for now, ask for it again after the restore: Settings, Access.",
+            )
 
 
 def _models(path: Path) -> Iterator[Finding]:

@@ -111,3 +111,14 @@ async def test_config_is_what_it_was_when_nothing_was_staged(tmp_path: Path) -> 
     async with house(tmp_path) as one:
         assert carry_out(one.data, NOON) is None
         assert one.data.config.read_text() == CONFIG
+
+
+async def test_a_backup_that_would_take_the_lock_off_says_so(tmp_path: Path) -> None:
+    """One from before the lock was put on, or without any configuration."""
+    async with house(tmp_path) as one:
+        backup = await one.service.create()
+        told = {f.code: f for f in (await one.service.check(backup.id)).findings}
+        assert (told["login"].severity, "nobody" in told["login"].message) == (Severity.INFO, True)
+        one.data.config.write_text(one.data.config.read_text() + "auth: {mode: password}\n")
+        backup = await one.service.create()
+        assert "login" not in {f.code for f in (await one.service.check(backup.id)).findings}
