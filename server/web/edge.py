@@ -44,7 +44,10 @@ PIPELINED = 8
 PLAIN_SECONDS = 0.05
 """How long the body of a plain request may take until the request is an ordinary one."""
 _OFFER = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n)", re.IGNORECASE)
-_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_NO_SOCKET = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 26\r\nconnection: close\r\n\r\nInvalid WebSocket request."
+)
 _IP = frozenset({socket.AF_INET, socket.AF_INET6})
 _TOLD_BY_US = ('%s - "WebSocket', "ASGI callable returned without completing handshake")
 
@@ -85,6 +88,7 @@ class Edge(HttpToolsProtocol):
         self._body = b""
         self._soon: asyncio.TimerHandle | None = None
         self._flying: Flying | None = None
+        self._said = False
         self._flown = self.scope
         # What the server answers now: its own `cycle` is the one that came last.
         self._answered: RequestResponseCycle | None = None
@@ -167,11 +171,8 @@ class Edge(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Not into the answer to the request before: there it could be taken for a part of it."""
         one = self._answered
-        if self._flying is not None or (
-            one is not None
-            and not one.response_complete
-            and (one.response_started or one is not self.cycle or self._heading)
-        ):
+        amid = one is not None and one.response_started and not one.response_complete
+        if amid or (self._flying is not None and self._said):
             self.transport.close()
         else:
             super().send_400_response(msg)
@@ -315,11 +316,12 @@ class Edge(HttpToolsProtocol):
         return self.server_state.default_headers
 
     def flies(self, flying: Flying) -> None:
-        self._flying = flying
+        self._flying, self._said = flying, False
         # It says what the server asks of a cycle: a request that comes meanwhile waits.
         self.cycle = cast("RequestResponseCycle", flying)
 
     def send(self, data: bytes) -> None:
+        self._said = True
         self._joined.now(data)
 
     def over(self) -> None:
@@ -376,5 +378,5 @@ class EdgeSocket(Attended):
             # It never was a WebSocket (it has a body, or too many headers). uvicorn would leave it
             # open, and could then not end itself.
             self.handshake_initiated = self.handshake_complete = self.close_sent = True
-            self.transport.write(_BAD_REQUEST)
+            self.transport.write(_NO_SOCKET)
             self.transport.close()

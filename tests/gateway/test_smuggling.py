@@ -147,9 +147,10 @@ def upstream(edge: Behind) -> Behind:
 
 @pytest.mark.parametrize("wire", REFUSED.values(), ids=REFUSED)
 async def test_what_can_be_read_in_two_ways_is_refused(upstream: Behind, wire: bytes) -> None:
-    """An error of the caller's and the end of the connection; no upstream hears a word of it."""
+    """An error of the caller's, in words, and the end of the connection; nobody hears of it."""
     said = await upstream.say(wire)
     assert said.startswith(b"HTTP/1.1 4") or not said
+    assert said.partition(b"\r\n\r\n")[2] or not said
     assert said.count(b"HTTP/1.1 ") <= 1
     assert upstream.heard == []
 

@@ -58,6 +58,16 @@ async def test_what_is_no_request_is_not_answered_within_an_answer(way: dict[str
         assert (await over(running)).error == "client_closed"
 
 
+async def test_more_than_the_length_is_refused_in_words(way: dict[str, int]) -> None:
+    """A client that counts its body wrongly is told, as long as nothing else was."""
+    async with both(**way) as (_far, near, running):
+        near.writer.write(post() + b"}")
+        said = await near.rest()
+        assert said.startswith(b"HTTP/1.1 400 ")
+        assert said.endswith(b"Invalid HTTP request received.")
+        assert (await over(running)).error == "client_closed"
+
+
 async def test_no_socket_is_opened_within_an_answer(way: dict[str, int]) -> None:
     """Two protocols would write to one connection, and nobody would hear that the client left."""
     async with both(**way) as (far, near, running):
