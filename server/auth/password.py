@@ -5,10 +5,11 @@ action of StartOS): the next login reads it anew. Refuses passwords that are gue
 """
 
 import asyncio
+import unicodedata
 from pathlib import Path
 
 from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
 from server.base.errors import InvalidValue, Unavailable
 from server.base.files import atomic_write, storage_errors
@@ -54,22 +55,27 @@ class Password:
         """For our user alone, replaced as a whole."""
         check_new(password)
         with storage_errors(self._file.name):
-            atomic_write(self._file, (self._hasher.hash(password) + "\n").encode())
+            atomic_write(self._file, (self._hasher.hash(_typed(password)) + "\n").encode())
 
     def _matches(self, password: str) -> bool:
         try:
             kept = self._file.read_text(encoding="ascii").strip()
         except FileNotFoundError:
-            self._hasher.hash(password[:LONGEST])  # as long as the real thing takes
+            self._hasher.hash(_typed(password))  # as long as the real thing takes
             return False
         except (OSError, UnicodeDecodeError) as error:
             raise _unreadable(self._file) from error
         try:
-            return self._hasher.verify(kept, password[:LONGEST])
-        except InvalidHashError as error:
-            raise _unreadable(self._file) from error
-        except Argon2Error:
+            return self._hasher.verify(kept, _typed(password))
+        except VerifyMismatchError:
             return False
+        except (Argon2Error, InvalidHashError) as error:  # half a hash is nobody's wrong password
+            raise _unreadable(self._file) from error
+
+
+def _typed(password: str) -> str:
+    """The same letters are the same password, however a keyboard puts its accents on them."""
+    return unicodedata.normalize("NFC", password[: LONGEST + 1])
 
 
 def _unreadable(file: Path) -> Unavailable:

@@ -150,3 +150,21 @@ async def test_guessing_is_slowed_and_the_right_one_waits_its_turn_too(tmp_path:
     clock.passed += 2
     await auth.log_in(RIGHT, address="a", agent="")
     await database.close()
+
+
+@pytest.mark.parametrize("kept", ["", "$argon2id$v=19$m=8,t=1,p=1$half", "ü", "plain words"])
+async def test_half_a_hash_is_no_wrong_password(tmp_path: Path, kept: str) -> None:
+    """The owner is told what to do, and is not made to wait for it."""
+    (tmp_path / "password").write_text(kept)
+    auth, database = await made(tmp_path, Time())
+    for _ in range(5):
+        with pytest.raises(Unavailable, match="cannot be read"):
+            await auth.log_in(RIGHT, address="192.0.2.1", agent="")
+    await database.close()
+
+
+async def test_accents_are_the_same_however_they_are_typed(tmp_path: Path) -> None:
+    """Some systems send a letter and its accent apart."""
+    password = Password(tmp_path / "password", CHEAP)
+    await password.change("größe über alles")
+    assert await password.matches("gro\u0308ße u\u0308ber alles")
