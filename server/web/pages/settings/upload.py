@@ -25,6 +25,7 @@ class _Part:
         self._value = b""
         self._wanted = False
         self.found = False
+        self.whole = False
         self.pieces: list[bytes] = []
 
     def begin(self) -> None:
@@ -41,12 +42,17 @@ class _Part:
             _, options = parse_options_header(self._value)
             named = options.get(b"name") == self._name.encode()
             self._wanted = named and bool(options.get(b"filename"))
+            if self._wanted and self.found:
+                raise InvalidValue("Choose one file, not several.", param=self._name)
             self.found = self.found or self._wanted
         self._header = self._value = b""
 
     def data(self, data: bytes, start: int, end: int) -> None:
         if self._wanted:
             self.pieces.append(data[start:end])
+
+    def end(self) -> None:
+        self.whole = True
 
 
 async def file_of(request: Request, name: str) -> AsyncIterator[bytes]:
@@ -62,6 +68,7 @@ async def file_of(request: Request, name: str) -> AsyncIterator[bytes]:
                 "on_header_value": part.header_value,
                 "on_header_end": part.header_end,
                 "on_part_data": part.data,
+                "on_end": part.end,
             },
             max_header_count=HEADERS,
             max_header_size=HEADER_BYTES,
@@ -74,5 +81,7 @@ async def file_of(request: Request, name: str) -> AsyncIterator[bytes]:
         parser.finalize()
     except FormParserError:
         raise InvalidRequest("The form cannot be read.") from None
+    if not part.whole:
+        raise InvalidRequest("The form ends too early. Send it again.")
     if not part.found:
         raise InvalidValue("Choose a file.", param=name)
