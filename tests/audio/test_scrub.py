@@ -128,3 +128,11 @@ def test_every_kind_has_a_rank_and_every_rule_a_kind() -> None:
     """A kind that is forgotten would fail only when it is found."""
     assert sorted(SUREST) == sorted(get_args(Kind))
     assert {rule.kind for rule in RULES} < set(SUREST)
+
+
+def test_a_long_row_of_digits_is_no_part_of_a_spoken_number() -> None:
+    """Looked at from each of its digits it would take minutes."""
+    said = "four one five, five five five, two six seven one"
+    text = f"one {'7' * 100_000} {said}"
+    (found,) = scrub(text, Wanted(kinds=frozenset({"phone"}))).spans
+    assert text[found.start : found.end] == said

@@ -30,6 +30,8 @@ WORDS: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": _EN, "de":
 TENS: Mapping[Language, Mapping[str, str]] = MappingProxyType({"en": _EN_TENS, "de": {}})
 TIMES = MappingProxyType({"double": 2, "triple": 3})
 
+LONGEST_WORD = 24
+"""Neither a word for a digit nor a part of a number that somebody says is longer."""
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _BETWEEN = re.compile(r"[\s,.\-–]*")
 
@@ -55,7 +57,9 @@ def spoken_digits(text: str, languages: Iterable[Language]) -> list[Digits]:
         word = found[0].lower()
         if run.places and not _BETWEEN.fullmatch(text, run.end, found.start()):
             run = run.over(runs)
-        if word in TIMES:
+        if len(word) > LONGEST_WORD:
+            run = run.over(runs)
+        elif word in TIMES:
             run.begin_times(TIMES[word], found.span())
         elif word.isdecimal():
             run.add(word, found.span())
