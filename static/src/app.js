@@ -6,6 +6,7 @@
   const SILENCE = 20000; // the server beats every 15 s; after this the connection is taken for dead
   const PATIENCE = 1500; // a break shorter than this is not worth a word
   const RETRY = 5000;
+  const SAMPLES = 1900; // samples come every second
   const INFO = 6000;
 
   document.documentElement.classList.add("scripted");
@@ -65,10 +66,20 @@
     const { top, bottom } = element.getBoundingClientRect();
     return bottom > -200 && top < innerHeight + 200;
   };
+  // Of a host that is up every second sample is drawn, and that at once: to wait for a throttle
+  // would show each of them late. All else that is told of a host is drawn when it comes.
+  const drawn = new Map();
+  const due = (told) => {
+    const last = drawn.get(told.name);
+    const passing = last?.health === "up" && told.health === "up";
+    if (passing && Date.now() - last.at < SAMPLES) return false;
+    drawn.set(told.name, { at: Date.now(), health: told.health });
+    return true;
+  };
   events.addEventListener("host", (event) => {
     const told = parsed(event);
     const cards = document.querySelectorAll(`[data-sampled="${CSS.escape(told.name ?? "")}"]`);
-    for (const card of cards) if (inSight(card)) htmx.trigger(card, "sampled");
+    if (due(told)) for (const card of cards) if (inSight(card)) htmx.trigger(card, "sampled");
     const list = document.getElementById("hosts");
     if (list && (told.removed || cards.length === 0)) htmx.trigger(list, "hosts-changed");
     for (const place of document.querySelectorAll("[data-curves]")) {
