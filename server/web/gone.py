@@ -1,8 +1,9 @@
 """Clients whose host is gone without a word: their connections end, and with them what they asked.
 
 Neither a caller that waits nor a stream that is sent would tell: the one sends nothing, and what is
-sent to the other lies in the kernel. Owns the look at every open connection, now and then; one look
-costs a few microseconds, and not all are looked at in the same turn, so that no stream waits.
+sent to the other lies in the kernel. Nor would one that left while nothing is read from it. Owns
+the look at every open connection, now and then; one look costs a few microseconds, and not all are
+looked at in the same turn, so that no stream waits.
 """
 
 import socket
@@ -22,7 +23,9 @@ def end_those_gone(connections: Iterable[Any], turn: int) -> int:
     for connection in [one for one in connections if hash(one) % TURNS == turn]:
         transport = connection.transport
         sock = None if transport is None else transport.get_extra_info("socket")
-        if sock is not None and sock.family in _IP and not transport.is_closing() and lost(sock):
+        if sock is None or sock.family not in _IP or transport.is_closing():
+            continue
+        if lost(sock, unread=not transport.is_reading()):
             transport.abort()
             ended += 1
     return ended

@@ -142,8 +142,16 @@ class Connection:
     def is_closing(self) -> bool:
         return self.aborted
 
+    def is_reading(self) -> bool:
+        return True
+
     def abort(self) -> None:
         self.aborted = True
+
+
+class Paused(Connection):
+    def is_reading(self) -> bool:
+        return False
 
 
 class Silent(socket.socket):
@@ -163,6 +171,21 @@ def test_connections_whose_host_is_gone_are_ended(kind: type[socket.socket], end
         assert sum(end_those_gone([one], turn) for turn in range(TURNS)) == ended
         assert one.aborted is bool(ended)
     assert not lost(sock)
+
+
+def test_who_left_while_nothing_is_read_is_found() -> None:
+    """Its goodbye lies unread in the kernel. Of one that is read, whoever reads it hears of it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(listener.getsockname())
+    sock, _ = listener.accept()
+    paused = Paused(sock)
+    with listener, sock:
+        assert sum(end_those_gone([paused], turn) for turn in range(TURNS)) == 0
+        client.close()
+        assert sock.recv(1) == b""
+        assert lost(sock, unread=True)
+        assert sum(end_those_gone([Connection(sock)], turn) for turn in range(TURNS)) == 0
+        assert sum(end_those_gone([paused], turn) for turn in range(TURNS)) == 1
 
 
 async def test_the_server_looks_at_its_connections() -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-from server.gateway.client.vanished import SIZE, vanished
+from server.gateway.client.vanished import SIZE, left, vanished
 
 _IDLE_SECONDS = 15
 _EVERY_SECONDS = 5
@@ -50,14 +50,16 @@ def accepted(sock: _Settable) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _CLIENT_MILLISECONDS)
 
 
-def lost(sock: socket.socket) -> bool:
-    """Whether its other end is gone without a word (`vanished`). False where that is not told."""
+def lost(sock: socket.socket, *, unread: bool = False) -> bool:
+    """Whether its other end is gone without a word (`vanished`), or with one that nobody reads now
+    (`left`, when `unread`). False where that is not told."""
     if not hasattr(socket, "TCP_INFO") or sock.fileno() < 0:
         return False
     try:
-        return vanished(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, SIZE))
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, SIZE)
     except OSError:
         return False
+    return vanished(info) or (unread and left(info))
 
 
 def open_socket(address: AddrInfoType) -> socket.socket:

@@ -17,6 +17,16 @@ _COUNTS, _LAST_ACK = struct.Struct("BB"), struct.Struct("=I")
 _COUNTS_AT, _LAST_ACK_AT = 2, 56
 
 
+# The state: closed by a reset; the other end has said that it sends no more.
+_LEFT = frozenset({7, 8})
+
+
+def left(info: bytes) -> bool:
+    """Whether the other end has said goodbye, or reset the connection. Whoever reads hears of it at
+    once; whoever does not read only finds it here."""
+    return len(info) >= SIZE and info[0] in _LEFT
+
+
 def vanished(info: bytes) -> bool:
     """`info` is what `getsockopt(TCP_INFO)` gave; what is too short says nothing."""
     if len(info) < SIZE:

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from server.gateway.client.vanished import SIZE, vanished
+from server.gateway.client.vanished import SIZE, left, vanished
 from tests.gateway.made import Running
 from tests.gateway.sockets.made import Echo, listening
 
@@ -109,3 +109,12 @@ def info(*, repeats: int = 0, probes: int = 0, silent: int = 0) -> bytes:
 def test_a_silent_kernel_is_gone_a_silent_program_is_not(found: bytes, *, gone: bool) -> None:
     """By Linux's own counts."""
     assert vanished(found) is gone
+
+
+@pytest.mark.parametrize(
+    ("state", "told"), [(1, False), (4, False), (7, True), (8, True), (10, False)]
+)
+def test_a_goodbye_that_nobody_reads_is_found(state: int, *, told: bool) -> None:
+    """By the state of the connection: closed by a reset, or its other end sends no more."""
+    assert left(bytes((state,)) + bytes(SIZE - 1)) is told
+    assert not left(bytes((state,)))
