@@ -7,7 +7,8 @@ behind the checks, and that an answer goes out in one piece (`Joined`). An offer
 over, as it may be; any other change of protocol than WebSocket is refused, since the parser would
 take the body for the next request.
 A plain request is offered to the gateway's fast lane when its small body is here; one that it does
-not take, or hands over, goes the server's own way as if nothing had been.
+not take, or hands over, goes the server's own way as if nothing had been. One whose head is byte
+for byte the one before it, and which is here in one piece, is offered without being parsed again.
 Refuses to parse: that is llhttp's, strict.
 """
 
@@ -26,10 +27,11 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from server.gateway.client.again import Again, known
 from server.gateway.client.sockets import accepted
 from server.gateway.handover import HANDOVER, Handover
 from server.gateway.lane.model import Flying
-from server.gateway.lane.plain import Plain
+from server.gateway.lane.plain import LONGEST, Plain
 from server.gateway.lane.service import Lane
 from server.gateway.wire import Header, error_answer
 from server.web.attended import Attended
@@ -90,6 +92,9 @@ class Edge(HttpToolsProtocol):
         self._flying: Flying | None = None
         self._said = False
         self._flown = self.scope
+        # The bytes of `_before`, and whether the parser stands between two messages.
+        self._again: Again | None = None
+        self._between = True
         # What the server answers now: its own `cycle` is the one that came last.
         self._answered: RequestResponseCycle | None = None
         self._overhead = 0
@@ -126,10 +131,15 @@ class Edge(HttpToolsProtocol):
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        again, before, between = self._again, self._before, self._between
+        if again is not None and between and self._flies_again(again, data):
+            return
         if self._heading and b"h2c" in data:
             data = _without_offer(data)
         self._overhead += len(data)
         super().data_received(data)
+        if self._before is not before:
+            self._again = known(data) if between else None
         if self._overhead > OVERHEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("Request header fields too large.")
         elif self._open:
@@ -193,6 +203,7 @@ class Edge(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._between = False
         self._open = True
         self._since = self.loop.time()
 
@@ -219,22 +230,14 @@ class Edge(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def on_message_complete(self) -> None:
-        self._heading = True
+        self._between = self._heading = True
         self._open = False
         plain = self._plain
         if plain is None or self._lane is None:
             super().on_message_complete()
             return
         self._flown = self.scope  # That of the next request may be here before this one is over.
-        try:
-            flies = self._lane.take(plain, self._body, self)
-        except Exception:
-            # A bug of ours: the parser would make the client's mistake of it, and tell nobody.
-            self.logger.exception("fast lane failed")
-            self._no_longer_plain()
-            self._fail()
-            return
-        if flies:
+        if self._taken_up(self._lane, plain, self._body):
             self._no_longer_plain()
         else:
             self._ordinary(whole=True)
@@ -272,6 +275,34 @@ class Edge(HttpToolsProtocol):
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
         )
+
+    def _flies_again(self, again: Again, data: bytes) -> bool:
+        """Whether `data` was the whole of a request with the head of the one before it, and is on
+        its way. The parser stands between two messages and notices nothing."""
+        plain, lane = self._before, self._lane
+        if plain is None or lane is None or self._answering():
+            return False
+        body = again.body(data)
+        if body is None or len(body) > LONGEST:
+            return False
+        self._unset_keepalive_if_required()
+        super().on_message_begin()
+        self.url = plain.url
+        self.headers += plain.headers
+        self.headers[plain.at] = (plain.headers[plain.at][0], b"%d" % len(body))
+        self._flown = self.scope
+        return self._taken_up(lane, plain, body)
+
+    def _taken_up(self, lane: Lane, plain: Plain, body: bytes) -> bool:
+        """Whether nothing more has to be done."""
+        try:
+            return lane.take(plain, body, self)
+        except Exception:
+            # A bug of ours: the parser would make the client's mistake of it, and tell nobody.
+            self.logger.exception("fast lane failed")
+            self._no_longer_plain()
+            self._fail()
+            return True
 
     def _late(self) -> None:
         self._soon = None

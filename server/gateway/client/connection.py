@@ -10,6 +10,7 @@ another request. Refuses whatever two readers could take for two things: that is
 end of the connection, never a shorter answer. Anything that comes while it is idle ends it.
 A streamed request body is sent by a task of its own, since the answer may come before its end: a
 refusal (3xx and above) stops it, an answer that goes on does not.
+A whole answer whose head is byte for byte the last one's is not parsed again (`again`).
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from server.gateway.client.again import Again, known
 from server.gateway.client.answer import Taker
 from server.gateway.client.failure import broke, malformed, no_answer, too_slow
 from server.gateway.client.request import measured
@@ -34,6 +36,8 @@ HIGH_WATER = 256 * 1024
 """Nothing more is read from the upstream while its reader has this much before it."""
 _JOINED_BYTES = 64 * 1024
 _INTERIM = frozenset({100, 102, 103})
+_TRIES = 8
+"""How many heads in a row may be new before it is no longer looked whether they come again."""
 
 
 class _Phase(Enum):
@@ -72,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._phase = _Phase.IDLE
         self._headers: list[Header] = []
         self._overhead = 0
+        self._status = 0
         self._bodyless = False
         self._chunked = False
         self._sized = False
@@ -84,6 +89,10 @@ class Connection(asyncio.Protocol):
         self._asked = self.since  # since when it is the upstream's turn to begin its answer
         self._paused = False
         self._drained: asyncio.Future[None] | None = None
+        # The head of the last whole answer, as bytes and as headers.
+        self._again: Again | None = None
+        self._heard: list[Header] = []
+        self._tries = _TRIES
 
     # Of the transport.
 
@@ -119,8 +128,10 @@ class Connection(asyncio.Protocol):
         if answer is None:
             self._abort()
             return
-        self._silent = False
+        first, self._silent = self._silent, False
         self.since = self._loop.time()
+        if first and self._is_again(data):
+            return
         self._overhead += len(data)
         try:
             self._parser.feed_data(data)
@@ -133,6 +144,8 @@ class Connection(asyncio.Protocol):
         if answer is None:
             return
         if self._phase is _Phase.WHOLE:
+            if first and self._tries:
+                self._remember(data)
             self._finish(answer)
         elif self._overhead > HEAD_BYTES:
             self._fail(malformed(answer.name))
@@ -141,6 +154,40 @@ class Connection(asyncio.Protocol):
             if answer.size >= HIGH_WATER and not self._paused and self._transport is not None:
                 self._paused = True
                 self._transport.pause_reading()
+
+    # A head that comes again.
+
+    def _remember(self, data: bytes) -> None:
+        """`data` was the whole of an answer: its head may be that of the next one as well."""
+        self._tries -= 1
+        good = self._status == 200 and self._sized and not self._chunked and not self._bodyless
+        self._again = known(data) if good and self._keep and not self._used_up else None
+
+    def _is_again(self, data: bytes) -> bool:
+        """Whether `data` was the whole of an answer with the last one's head, which is over now.
+        The parser stands between two messages and notices nothing."""
+        again = self._again
+        if again is None or self._bodyless or self.upload is not None:
+            return False
+        body = again.body(data)
+        if body is None or self._answer is None:
+            return False
+        self._tries = _TRIES
+        self._keep, self._phase = True, _Phase.BODY
+        length = b"%d" % len(body)
+        self._answer.begin(
+            200,
+            [
+                (name, length if name.lower() == b"content-length" else value)
+                for name, value in self._heard
+            ],
+        )
+        answer = self._answer  # Whoever took it may have given it to somebody else, or up.
+        if answer is not None:
+            answer.feed(body)
+            self._phase = _Phase.WHOLE
+            self._finish(answer)
+        return True
 
     # Of the parser.
 
@@ -164,8 +211,8 @@ class Connection(asyncio.Protocol):
         if self._phase is not _Phase.HEAD:
             return
         parser, headers = self._parser, self._headers
-        status = parser.get_status_code()
-        self._headers = []
+        status = self._status = parser.get_status_code()
+        self._headers, self._heard = [], headers
         if len(headers) > HEADERS or (
             self._overhead > HEAD_BYTES
             and sum(len(name) + len(value) + 4 for name, value in headers) > HEAD_BYTES

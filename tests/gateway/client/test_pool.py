@@ -456,3 +456,74 @@ class TestWhoseTurnItIs:
                 await fetch(pool, ask(url, body=body()))
             done.set()
         await pool.close()
+
+
+HEAD = OK + b"content-type: text/plain\r\nContent-Length: %d\r\nserver: far\r\n\r\n"
+
+
+def whole(body: bytes) -> bytes:
+    return HEAD % len(body) + body
+
+
+class TestAHeadThatComesAgain:
+    async def test_is_not_parsed_and_means_the_same(
+        self, pool: PooledUpstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Bodies of every length over one connection; headers say what was sent."""
+        parsed = 0
+        fed = Connection.on_headers_complete
+
+        def counted(self: Connection) -> None:
+            nonlocal parsed
+            parsed += 1
+            fed(self)
+
+        monkeypatch.setattr(Connection, "on_headers_complete", counted)
+        bodies = [b"one", b"another", b"x" * 5000, b"{}"]
+        async with far(*map(whole, bodies)) as upstream:
+            for body in bodies:
+                got = await fetch(pool, ask(upstream.url))
+                assert (got.status, got.body) == (200, body)
+                assert dict(got.headers)[b"Content-Length"] == str(len(body)).encode()
+                assert dict(got.headers)[b"server"] == b"far"
+            assert [len(one) for one in upstream.requests] == [4]
+        assert parsed == 1
+
+    @pytest.mark.parametrize(
+        ("answer", "body"),
+        [
+            (OK + b"content-length: 3\r\n\r\nnew", b"new"),
+            (b"HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\n\r\nnew", b"new"),
+            (OK + b"transfer-encoding: chunked\r\n\r\n3\r\nnew\r\n0\r\n\r\n", b"new"),
+            (b"HTTP/1.1 100 Continue\r\n\r\n" + whole(b"new"), b"new"),
+            (HEAD % 0, b""),
+        ],
+    )
+    async def test_another_head_is_parsed_as_ever(
+        self, pool: PooledUpstream, answer: bytes, body: bytes
+    ) -> None:
+        """Between two that are alike."""
+        async with far(whole(b"one"), answer, whole(b"two")) as upstream:
+            found = [await fetch(pool, ask(upstream.url)) for _ in range(3)]
+            assert [one.body for one in found] == [b"one", body, b"two"]
+
+    @pytest.mark.parametrize("more", [b"x", whole(b"two"), b"\r\nx"])
+    async def test_what_follows_a_whole_answer_ends_the_connection(
+        self, pool: PooledUpstream, more: bytes
+    ) -> None:
+        """Also when its head is known: nobody may be given the answer to another's question."""
+        async with far(whole(b"one"), whole(b"two") + more, whole(b"three")) as upstream:
+            bodies = [(await fetch(pool, ask(upstream.url))).body for _ in range(3)]
+            assert bodies == [b"one", b"two", b"three"]
+            assert [len(one) for one in upstream.requests] == [2, 1]
+
+    async def test_a_body_that_is_longer_or_shorter_than_told_is_no_answer(
+        self, pool: PooledUpstream
+    ) -> None:
+        """The rest is waited for; without it the answer broke."""
+        async with far(whole(b"one"), HEAD % 9 + b"four", closes=False) as upstream:
+            await fetch(pool, ask(upstream.url))
+            response = await pool.open(ask(upstream.url))
+            chunks = response.chunks()
+            assert await anext(chunks) == b"four"
+            response.close()
