@@ -6,6 +6,7 @@ the same name in `config.yaml` takes its place without anybody noticing. Owns th
 answer. Refuses to know what the functions do.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from server.gateway.model import UpstreamClient, UpstreamRequest, UpstreamRespon
 from server.gateway.wire import Header
 
 SCHEME = "here://"
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class _Answer:
         ]
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        yield self._said.body
+        for at in range(0, len(self._said.body), _PIECE):
+            yield self._said.body[at : at + _PIECE]
+            await asyncio.sleep(0)  # a long answer gives way to streams
 
     async def read(self, limit: int) -> bytes:
         return self._said.body[:limit]
