@@ -5,9 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.axe import violations_in_both_themes
 from tests.browser.conftest import Visitor
-from tests.browser.test_dashboard import connected, mark, overflow
+from tests.browser.test_dashboard import connected, mark
 from tests.e2e.running import House
 
 pytestmark = pytest.mark.browser
@@ -138,17 +137,3 @@ def test_a_changed_host_key_is_told_and_accepted(visitor: Visitor, house: House)
     problem.get_by_role("button", name="Accept the key of spark-2").click()
     expect(problem).to_have_count(0)
     expect(page.locator("#host-spark-2 header .badge")).to_have_text("up")
-
-
-@pytest.mark.parametrize("path", ["/", "/hosts/spark-1", "/styleguide"])
-def test_no_rule_of_accessibility_is_broken_and_a_phone_is_wide_enough(
-    visitor: Visitor, house: House, path: str
-) -> None:
-    """In both themes; 360 px without scrolling sideways."""
-    house.hosts_up()
-    page = visitor.open()
-    page.goto(house.url + path)
-    connected(page)
-    assert violations_in_both_themes(page) == []
-    page.set_viewport_size({"width": 360, "height": 740})
-    assert overflow(page) <= 0
