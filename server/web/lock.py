@@ -2,13 +2,14 @@
 
 Pure ASGI, in front of everything but the gateway, which has its own keys. Lets in who holds a
 session (a cookie) or an API key with the right scope; a browser that opens a page is sent to the
-login and back, everybody else gets an error. A session that is ended ends what streams to it, and
-the lock, when it is put on, what streams to those who came in before.
-Refuses to decide: `server.auth.doors` says what a path needs.
+login and back, everybody else gets an error. A session or a key that is ended ends what streams to
+it; the lock, when it is put on, ends what streams to those who came in before. Refuses to decide:
+`server.auth.doors` says what a path needs.
 """
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, Protocol
 from urllib.parse import quote
 
@@ -91,7 +92,18 @@ class Lock:
         except SparkError as error:
             await _refuse(scope, send, error)
         else:
-            await self._app(scope, receive, send)
+            if wanted == "nothing":
+                await self._app(scope, receive, send)
+                return
+            still = partial(self._still, scope, wanted)
+            await _while(asyncio.Event(), self._app, scope, receive, send, still=still)
+
+    def _still(self, scope: Scope, wanted: Need) -> bool:
+        try:
+            self._check(scope, wanted)
+        except SparkError:
+            return False
+        return True
 
     def _session(self, headers: list[Header]) -> Session | None:
         cookie = cookie_of(headers, COOKIE)
@@ -178,10 +190,17 @@ async def _answer(send: Send, status: int, headers: list[Header], body: bytes = 
 
 
 async def _while(
-    over: asyncio.Event, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    over: asyncio.Event,
+    app: ASGIApp,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    still: Callable[[], bool] | None = None,
 ) -> None:
     """For what is still being answered, the end of its session is as if the caller had left; the
-    answer is ended, since the caller has not."""
+    answer is ended, since the caller has not. `still` is asked before each part of a stream: a key
+    may have been revoked meanwhile."""
     unfinished = False
 
     async def noted(message: Message) -> None:
@@ -189,7 +208,11 @@ async def _while(
         if message["type"] == "http.response.start":
             unfinished = True
         elif message["type"] == "http.response.body":
-            unfinished = message.get("more_body", False)
+            more = message.get("more_body", False)
+            if more and still is not None and not still():
+                over.set()
+                return
+            unfinished = more
         await send(message)
 
     await app(scope, _until(receive, over), noted)

@@ -247,3 +247,21 @@ async def test_the_api_does_not_lock_everybody_out(tmp_path: Path) -> None:
         refused = await client.put("/api/v1/settings/auth", json=body)
         assert (refused.status_code, refused.json()["error"]["param"]) == (409, "mode")
         assert app.settings.current.auth.mode == "open"
+
+
+async def test_a_key_that_is_revoked_hears_no_further_event(tmp_path: Path) -> None:
+    """The stream ends in place of the next one."""
+    async with running(tmp_path) as app:
+        key = (await app.keys.create(Draft("reader", frozenset({"read"})))).text
+        async with program(app, key) as client:
+            before = app.bus.subscribers
+            stream = asyncio.create_task(client.get("/api/v1/events"))
+            async with asyncio.timeout(10):
+                while app.bus.subscribers == before:  # noqa: ASYNC110 - the bus tells nobody of it
+                    await asyncio.sleep(0)
+                app.bus.publish("notice", "first", {"message": "for all"})
+                await asyncio.sleep(0)
+                await app.keys.revoke("reader")
+                app.bus.publish("notice", "second", {"message": "not for it"})
+                answer = await stream
+        assert "not for it" not in answer.text
