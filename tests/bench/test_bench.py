@@ -35,7 +35,7 @@ def test_every_bench_prints_its_rows(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=180,
     )
     assert done.returncode == 0, done.stderr
     for title, row in [(BENCHES[name][0], row) for name in BENCHES for row in ROWS[name]]:
