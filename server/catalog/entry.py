@@ -24,7 +24,7 @@ from server.catalog.text import (
     shown,
 )
 from server.catalog.variants import check_variants
-from server.config.model import HOST_NAME, IMAGE
+from server.config.words import HOST_NAME, IMAGE
 
 MAX_NODES = 8
 MAX_ALIASES = 16

@@ -16,7 +16,7 @@ from server.catalog.document import UnreadableError, read_mapping
 from server.catalog.environment import bad_name, bad_value
 from server.catalog.recipe_flags import Note, Reading, cut, read_command, read_defaults
 from server.catalog.text import bad_id, bad_repo, shown
-from server.config.model import IMAGE
+from server.config.words import IMAGE
 
 MAX_RECIPE = 64 * 1024
 MAX_NOTES = 100

@@ -1,129 +1,32 @@
 """The schema of `config.yaml`: every key, its type, default, bounds and meaning."""
 
-import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
-    JsonValue,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
-HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
-ALLOWED_HOST = re.compile(rf"{ADDRESS.pattern}|\*")
-USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-IMAGE = re.compile(r"(?!.*(\.\.|//))[a-z0-9][A-Za-z0-9._:/@-]{0,254}")
-LABEL = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62})")
-HEALTH_PATH = re.compile(r"/[A-Za-z0-9._~/?=&%-]{0,500}")
-MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
-INTERFACES = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}(,[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}){0,7}"
+from server.config.gateway import Anonymous, Gateway
+from server.config.words import (
+    AT_START,
+    Address,
+    AllowedHost,
+    ContainerName,
+    HealthPath,
+    HostName,
+    ImageRef,
+    Interfaces,
+    Label,
+    LinkName,
+    ModelName,
+    Port,
+    RemotePath,
+    Section,
+    UserName,
+    WebAddress,
 )
-
-
-def _matching(pattern: re.Pattern[str], what: str, use: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(f"is not a valid {what}: use {use}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _absolute(value: str) -> str:
-    path = PurePosixPath(value)
-    if not value.startswith("/") or ".." in path.parts or str(path) != value:
-        raise ValueError("must be an absolute, normalised path without '..' or a trailing slash")
-    if not value.isprintable():
-        raise ValueError("holds a character that cannot be seen")
-    return value
-
-
-def _web_address(value: str) -> str:
-    """It becomes an `href`: no `javascript:`, no password in it, nothing that cannot be seen."""
-    use = "use an address like http://spark-2:3000/path"
-    if not value.isascii() or not value.isprintable() or set(value) & set(" \"'<>`\\"):
-        raise ValueError(f"holds a character that an address cannot have: {use}")
-    try:
-        parts = urlsplit(value)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        named = parts.username is not None or parts.password is not None
-        _ = parts.port
-    except ValueError:
-        sound = named = False
-    if not sound:
-        raise ValueError(f"is not a web address: {use}")
-    if named:
-        raise ValueError(f"holds a user or password, which everybody would see: {use}")
-    return value
-
-
-def _visible(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("holds a character that cannot be seen")
-    return value
-
-
-HostName = Annotated[
-    str, _matching(HOST_NAME, "name", "lower-case letters, digits and inner hyphens, at most 63")
-]
-Address = Annotated[
-    str, _matching(ADDRESS, "host name or IP address", "a DNS name or an address, no user or port")
-]
-UserName = Annotated[
-    str, _matching(USER, "user name", "lower-case letters, digits, '_' and '-', at most 32")
-]
-ContainerName = Annotated[
-    str, _matching(CONTAINER, "container name", "letters, digits, '_', '.' and '-', at most 128")
-]
-ImageRef = Annotated[
-    str, _matching(IMAGE, "image reference", "a form like registry/name:tag or name@sha256:digest")
-]
-Label = Annotated[
-    str, _matching(LABEL, "label", "lower-case letters, digits, '.', '_' and '-', at most 63")
-]
-Interfaces = Annotated[
-    str, _matching(INTERFACES, "interface list", "interface names separated by commas")
-]
-AllowedHost = Annotated[str, _matching(ALLOWED_HOST, "DNS name", "a name like spark.example, or *")]
-HealthPath = Annotated[str, _matching(HEALTH_PATH, "path", "an absolute path like /health")]
-ModelName = Annotated[
-    str, _matching(MODEL_NAME, "model name", "letters, digits and . _ : / @ + -, at most 200")
-]
-Port = Annotated[int, Field(ge=1, le=65535)]
-WebAddress = Annotated[str, Field(max_length=500), AfterValidator(_web_address)]
-LinkName = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_visible)]
-RemotePath = Annotated[str, AfterValidator(_absolute)]
-
-
-AT_START: dict[str, JsonValue] = {"restart": True}
-"""Marks a setting that is read once, at the start. All others take effect when they are saved."""
-
-
-class Section(BaseModel):
-    """Base of every group of settings: immutable, and an unknown key is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML reads `yes` as a switch, and Python takes a switch for the number 1: refuse it."""
-        if isinstance(value, bool) and info.field_name is not None:
-            annotation = cls.model_fields[info.field_name].annotation
-            if annotation is not bool:
-                raise ValueError("is a yes/no value: write what is meant, in quotes if it is text")
-        return value
 
 
 class Host(Section):
@@ -310,164 +213,6 @@ class Service(Section):
         if self.max_in_flight is not None:
             return self.max_in_flight
         return AUDIO_DEFAULT if self.kind in AUDIO_KINDS else None
-
-
-class Gateway(Section):
-    """The OpenAI-compatible address for programs."""
-
-    max_upload_mb: int = Field(
-        default=512, ge=1, le=1 << 20, description="Largest request body, in MiB."
-    )
-    queue_seconds: float = Field(
-        default=900,
-        ge=0,
-        le=86400,
-        description="How long a request may wait for its model or its turn; then 503.",
-    )
-    queue_limit: int = Field(
-        default=1000,
-        ge=0,
-        le=100_000,
-        description="Requests that may wait at once for one model or kind of service; then 429.",
-    )
-    client_in_flight: int | None = Field(
-        default=256,
-        ge=1,
-        le=10_000,
-        description="Requests one key, or one address without a key, is let in with at once; "
-        "the rest of its requests wait. `null`: no bound.",
-    )
-    auto_swap: bool = Field(
-        default=True,
-        description="Whether asking for a model that is not loaded swaps it in. A model or a key "
-        "may say otherwise.",
-    )
-    batch_seconds: float = Field(
-        default=60,
-        ge=0,
-        le=86400,
-        description="How long requests for the loaded model may go first while others wait for "
-        "another model: the longest wait before its swap begins.",
-    )
-    residency_seconds: float = Field(
-        default=10,
-        ge=0,
-        le=86400,
-        description="How long a model stays after it was loaded before a request for another one "
-        "may replace it.",
-    )
-    default_model: ModelName | None = Field(
-        default=None, description="Model to return to when another one has been idle."
-    )
-    default_after_seconds: float = Field(
-        default=600,
-        ge=1,
-        le=30 * 86400,
-        description="How long another model must have been idle before the default returns.",
-    )
-    bridge: ModelName | None = Field(
-        default=None,
-        description="Name of a served model or an `llm` service that answers chat requests while "
-        "their model is being loaded (the answer says so in `X-Spark-Bridge`). Empty: they wait.",
-    )
-    keepalive_seconds: float = Field(
-        default=10,
-        ge=1,
-        le=600,
-        description="Time between two comments sent to a waiting caller that asked for a stream.",
-    )
-    head_seconds: float = Field(
-        default=600,
-        ge=1,
-        le=86400,
-        description="How long an engine or service may take until its answer begins, counted from "
-        "the end of the request; then 504. OpenAI's clients wait as long.",
-    )
-    stream_head_seconds: float = Field(
-        default=120,
-        ge=1,
-        le=86400,
-        description="The same for streams, which begin before their first token, and for what is "
-        "answered quickly (embeddings, rerank, tokenize, voices).",
-    )
-    socket_accept_seconds: float = Field(
-        default=5,
-        ge=0,
-        le=600,
-        description="How long a WebSocket may wait for its turn before it is accepted, so that its "
-        "client does not give up; it hears where it stands then.",
-    )
-    socket_idle_seconds: float = Field(
-        default=300,
-        ge=0,
-        le=86400,
-        description="How long a WebSocket may carry no message in either direction (pings are "
-        "none); then it is closed and its place is free. 0: no bound.",
-    )
-    socket_seconds: float = Field(
-        default=0,
-        ge=0,
-        le=30 * 86400,
-        description="How long a WebSocket may be open at all. 0: no bound.",
-    )
-    require_key: bool = Field(
-        default=False, description="Whether every request to the gateway needs an API key."
-    )
-    upstream_client: Literal["pooled", "aiohttp"] = Field(
-        default="pooled",
-        description="What speaks to engines and services: our own pool, or aiohttp to fall back "
-        "on. Read at the start.",
-        json_schema_extra=AT_START,
-    )
-    fast_lane: bool = Field(
-        default=True,
-        description="Whether plain requests take the short way from the client's connection to the "
-        "engine's, at half the CPU. Needs `upstream_client: pooled`. The answers are the same.",
-    )
-    cache_mb: int = Field(
-        default=0,
-        ge=0,
-        le=1 << 20,
-        description="Disk space for answers of repeated embeddings and transcriptions, in MiB; "
-        "0: nothing is kept.",
-    )
-    cache_seconds: float = Field(
-        default=7 * 86400, ge=1, le=365 * 86400, description="How long a kept answer is good."
-    )
-
-
-class Anonymous(Section):
-    """Callers of the gateway without an API key, each address for itself. Empty: no limit."""
-
-    requests_per_minute: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Requests in any 60 seconds; then 429."
-    )
-    tokens_per_minute: int | None = Field(
-        default=None,
-        ge=1,
-        le=10**12,
-        description="Tokens a minute. They are known at the end of an answer: the next request "
-        "waits until what went over is made up.",
-    )
-    tokens_per_day: int | None = Field(
-        default=None, ge=1, le=10**12, description="Tokens a day (UTC)."
-    )
-    audio_seconds_per_minute: float | None = Field(
-        default=None,
-        gt=0,
-        le=10**9,
-        description="Seconds of audio a minute. Like tokens they are known when they were sent; 60 "
-        "is one voice without a pause.",
-    )
-    audio_seconds_per_day: float | None = Field(
-        default=None, gt=0, le=10**9, description="Seconds of audio a day (UTC)."
-    )
-    max_in_flight: int | None = Field(
-        default=None,
-        ge=1,
-        le=10_000,
-        description="Requests let in at once; the rest waits. Empty: `gateway.client_in_flight`.",
-    )
 
 
 class Audio(Section):

@@ -23,7 +23,8 @@ from server.base.errors import (
 )
 from server.base.logs import get_logger
 from server.base.redact import one_line, redact
-from server.config.model import CONTAINER, Service
+from server.config.model import Service
+from server.config.words import CONTAINER
 from server.fleet.readings import docker_problem
 from server.ssh.model import Result, Shell, Shells
 

@@ -5,7 +5,7 @@ Owns the check of the name and of the number of lines. Refuses to follow (the la
 
 from server.base.errors import InvalidValue, NotFound, RemoteCommandFailed, Unavailable
 from server.base.redact import redact, strip_ansi
-from server.config.model import CONTAINER
+from server.config.words import CONTAINER
 from server.fleet.readings import count, docker_problem
 from server.ssh.model import Shell
 

@@ -5,7 +5,7 @@ wait for as long as anybody waits. A stream begins at once, before its first tok
 quick; a whole completion begins when it is complete, which may be minutes on a slow machine.
 """
 
-from server.config.model import Gateway
+from server.config.gateway import Gateway
 from server.gateway.model import Operation
 
 _QUICK = frozenset(

@@ -15,7 +15,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from server.base.errors import MethodNotAllowed, ModelNotFound, NotFound, SparkError
-from server.config.model import Gateway as GatewaySettings
+from server.config.gateway import Gateway as GatewaySettings
 from server.gateway.cache.model import AnswerCache
 from server.gateway.call import Call
 from server.gateway.client.tunnel import refuse, tunnel

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.types import Receive, Scope
 
 from server.base.errors import SparkError
-from server.config.model import Gateway as GatewaySettings
+from server.config.gateway import Gateway as GatewaySettings
 from server.gateway.cache.model import AnswerCache
 from server.gateway.intake.held import Held
 from server.gateway.model import (

@@ -16,7 +16,7 @@ from server.base.clock import Clock, SystemClock
 from server.base.health import Verdict
 from server.base.lines import Lines
 from server.catalog.model import Catalog, Model, Source
-from server.config.model import Gateway as GatewaySettings
+from server.config.gateway import Gateway as GatewaySettings
 from server.config.model import Host, Service, Settings
 from server.gateway.activity import Activity
 from server.gateway.admission.service import Admission

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from starlette.types import Message, Scope
 
 from server.base.errors import ClientClosed
-from server.config.model import Gateway as GatewaySettings
+from server.config.gateway import Gateway as GatewaySettings
 from server.gateway.call import Call
 from server.gateway.client.make import make_client
 from server.gateway.gate import OpenGate

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.types import Send
 
-from server.config.model import Gateway
+from server.config.gateway import Gateway
 from server.gateway.operations import OPERATIONS
 from server.gateway.patience import patience
 from tests.gateway.made import CHAT, served

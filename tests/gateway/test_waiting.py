@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Send
 
 from server.base.errors import Forbidden
-from server.config.model import Gateway as GatewaySettings
+from server.config.gateway import Gateway as GatewaySettings
 from tests.gateway.made import SETTINGS, Running, gateway, service
 from tests.gateway.running import Call, ScriptedEngine, begin, part, raw_server, serve, whole
 

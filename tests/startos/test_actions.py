@@ -8,8 +8,9 @@ from typing import Any
 import asyncssh
 import pytest
 
+from server.config.gateway import Gateway
 from server.config.load import load
-from server.config.model import Gateway, Settings
+from server.config.model import Settings
 from tests.startos.box import Box, Refused
 
 HOST = {

@@ -19,7 +19,7 @@ from itertools import count
 from server.base.clock import Clock
 from server.base.errors import SparkError, Unavailable
 from server.base.logs import get_logger
-from server.config.model import Gateway
+from server.config.gateway import Gateway
 from server.gateway.admission import shown
 from server.gateway.admission.breaker import Rules
 from server.gateway.admission.model import (

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable, Callable
 from pathlib import Path
 
 from server.base.logs import get_logger
-from server.config.model import Gateway
+from server.config.gateway import Gateway
 from server.gateway.cache.key import FORM_ROUTES, ROUTES, named, of_json, wishes
 from server.gateway.cache.model import Kept, Key, Spooled
 from server.gateway.cache.shelf import Shelf

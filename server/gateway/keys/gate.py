@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from server.base.clock import Clock
 from server.base.errors import Forbidden, InvalidApiKey, ModelNotFound, RateLimited
 from server.base.logs import get_logger
-from server.config.model import Anonymous
+from server.config.gateway import Anonymous
 from server.gateway.keys import token
 from server.gateway.keys.guesses import Guesses
 from server.gateway.keys.model import Key

@@ -11,7 +11,7 @@ from typing import Protocol
 from starlette.types import Message, Receive, Scope, Send
 
 from server.base.errors import ClientClosed, SessionExpired, SparkError, UpstreamError
-from server.config.model import Gateway
+from server.config.gateway import Gateway
 from server.gateway.client.tunnel import ACCEPTED, MESSAGE_BYTES, refuse
 from server.gateway.intake.request import named, target
 from server.gateway.keys.gate import resolved

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.base.clock import iso
 from server.base.errors import Conflict, NotFound, Unavailable
-from server.config.model import CONTAINER, Host
+from server.config.model import Host
+from server.config.words import CONTAINER
 from server.swap.model import State
 from server.web.api.views import host_view, target
 from server.web.container_logs import MAX_LINES

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from server.base.clock import Clock
 from server.base.errors import InvalidValue
-from server.config.model import ModelName
+from server.config.words import ModelName
 from server.gateway.keys.model import NAME, NAME_USE, Draft, Key, Minted, Scope
 from server.gateway.limits.model import Limits
 from server.gateway.model import SwapPolicy

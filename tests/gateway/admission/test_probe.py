@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 
 from server.base.errors import Unavailable
-from server.config.model import Gateway, Host, Service, Settings
+from server.config.gateway import Gateway
+from server.config.model import Host, Service, Settings
 from server.gateway.admission.breaker import Rules
 from server.gateway.admission.probe import DEADLINE_SECONDS, EVERY_SECONDS, Probing, probe_url
 from server.gateway.admission.service import Admission

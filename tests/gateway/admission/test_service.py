@@ -9,7 +9,7 @@ import pytest
 
 from server.base.clock import SystemClock
 from server.base.errors import ModelLoading, QueueFull, Unavailable
-from server.config.model import Gateway
+from server.config.gateway import Gateway
 from server.gateway.admission.breaker import Rules
 from server.gateway.admission.service import Admission
 from server.gateway.inflight import InFlight

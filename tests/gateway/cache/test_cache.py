@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.base.errors import ClientClosed
-from server.config.model import Gateway
+from server.config.gateway import Gateway
 from server.gateway.cache.model import Kept, Key, mark
 from server.gateway.cache.service import LONGEST_ANSWER, DiskCache
 from server.gateway.cache.shelf import PART, SUFFIX, Shelf

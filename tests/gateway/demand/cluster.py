@@ -8,7 +8,8 @@ from typing import Any
 from server.base.bus import EventBus
 from server.base.errors import Conflict, SparkError
 from server.catalog.model import Catalog
-from server.config.model import Gateway, Settings
+from server.config.gateway import Gateway
+from server.config.model import Settings
 from server.gateway.admission.service import Admission
 from server.gateway.demand.service import Demand
 from server.gateway.inflight import InFlight

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from server.config.model import Anonymous
+from server.config.gateway import Anonymous
 from server.gateway.keys.gate import Gate
 from server.gateway.keys.ledger import KeyLedger
 from server.gateway.keys.service import Keys

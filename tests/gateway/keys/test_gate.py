@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.base.errors import Forbidden, InvalidApiKey, ModelNotFound, RateLimited
-from server.config.model import Anonymous
+from server.config.gateway import Anonymous
 from server.gateway.keys.gate import unknown
 from server.gateway.keys.guesses import Guesses
 from server.gateway.keys.model import Draft

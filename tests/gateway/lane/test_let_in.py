@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from server.config.model import Anonymous
+from server.config.gateway import Anonymous
 from server.gateway.keys.model import Draft
 from server.gateway.limits.model import Limits
 from tests.gateway.keys.made import House, house

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from server.config.model import Gateway as GatewaySettings
+from server.config.gateway import Gateway as GatewaySettings
 from tests.gateway.made import SETTINGS, Running, gateway, service
 from tests.gateway.running import serve
 

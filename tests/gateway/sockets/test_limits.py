@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from server.config.model import Anonymous
+from server.config.gateway import Anonymous
 from server.gateway.keys.model import Draft
 from server.gateway.limits.model import Limits
 from server.gateway.model import Operation, Passage, Route, Used

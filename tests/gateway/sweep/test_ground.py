@@ -11,7 +11,8 @@ import pytest
 from server.base.clock import SystemClock
 from server.base.errors import NotFound, Unavailable
 from server.base.health import Verdict
-from server.config.model import Gateway, Host, Service, Settings
+from server.config.gateway import Gateway
+from server.config.model import Host, Service, Settings
 from server.gateway.activity import Activity
 from server.gateway.admission.service import Admission
 from server.gateway.inflight import InFlight

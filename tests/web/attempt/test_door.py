@@ -7,7 +7,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from server.config.model import Gateway as GatewaySettings
+from server.config.gateway import Gateway as GatewaySettings
 from server.gateway.client.make import make_client
 from server.gateway.model import Caller
 from server.gateway.service import Gateway
