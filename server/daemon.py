@@ -19,12 +19,13 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from server.app import App, build
+from server.app import build
 from server.base.errors import SparkError
 from server.base.logs import configure, get_logger
 from server.config.load import ConfigError
 from server.config.paths import DataDir
 from server.gateway.client.tunnel import MESSAGE_BYTES
+from server.running import App
 from server.store.sweep import sweep
 from server.upkeep.backup.restore import carry_out
 from server.web.attended import PING_SECONDS, PONG_SECONDS

@@ -10,10 +10,11 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from server.app import App, build
+from server.app import build
 from server.auth.password import Password
 from server.config.paths import DataDir
 from server.gateway.keys.model import Draft
+from server.running import App
 
 RIGHT = "correct horse battery"
 BROWSER = {"user-agent": "Mozilla/5.0 (X11; Linux) Firefox/140.0", "accept": "text/html"}

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from server.app import App, build
+from server.app import build
 from server.config.paths import DataDir
 from server.gateway.sweep.payload import tone
+from server.running import App
 from tests.gateway.running import serve
 from tests.sim_cluster import Sim, running_sim
 

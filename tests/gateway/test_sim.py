@@ -8,8 +8,9 @@ import httpx
 import openai
 import pytest
 
-from server.app import App, build
+from server.app import build
 from server.config.paths import DataDir
+from server.running import App
 from tests.gateway.running import serve
 from tests.sim_cluster import running_sim
 

@@ -11,10 +11,10 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
-from server.app import App
 from server.daemon import _Server
 from server.gateway.client.sockets import accepted, lost
 from server.gateway.sockets.waiting import PING
+from server.running import App
 from server.web.edge import Edge, EdgeSocket
 from server.web.gone import TURNS, end_those_gone
 
