@@ -137,3 +137,42 @@ def test_a_changed_host_key_is_told_and_accepted(visitor: Visitor, house: House)
     problem.get_by_role("button", name="Accept the key of spark-2").click()
     expect(problem).to_have_count(0)
     expect(page.locator("#host-spark-2 header .badge")).to_have_text("up")
+
+
+def test_a_lost_host_says_so_and_is_fresh_again_when_it_is_back(
+    visitor: Visitor, house: House
+) -> None:
+    """Its card tells why and since when, its old figures are greyed, a cure stands on top, and the
+    other host goes on. Nothing is loaded anew when it comes back."""
+    house.hosts_up()
+    page = visitor.open()
+    connected(page)
+    still_there = mark(page)
+    card = page.locator("#host-spark-2 .host")
+    figures = card.locator(".tiles dd").first
+    expect(figures).to_have_text(re.compile(r"\d+ %"))
+    fresh = figures.evaluate("one => getComputedStyle(one).color")
+    house.sim.act("spark-2", "down")
+    try:
+        expect(card.locator("header .badge")).to_have_text("unknown")
+        expect(card.locator(".reason").first).to_contain_text(re.compile("spark-2|SSH|connect"))
+        expect(card.locator(".reason time")).to_have_text(re.compile(r"ago|now"))
+        expect(figures).to_have_text(re.compile(r"\d+ %"))
+        expect(figures).not_to_have_css("color", fresh)
+        problem = page.locator("#problems li", has_text="spark-2")
+        expect(problem).to_contain_text("Last seen")
+        expect(problem).to_contain_text("Is it on, and in the network?")
+        expect(problem.get_by_role("link", name="Ask the doctor")).to_be_visible()
+        other = page.locator("#host-spark-1")
+        house.sim.scenario("spark-1", page_cache_bytes=40 << 30)
+        cache = other.locator(".legend li", has_text="cache")
+        expect(cache.locator("strong")).to_have_text("40.5 GiB")
+        expect(other.locator("header .badge")).to_have_text("up")
+    finally:
+        house.sim.scenario("spark-1", page_cache_bytes=6 << 30)
+        house.sim.act("spark-2", "up")
+    expect(card.locator("header .badge")).to_have_text("up")
+    expect(card.locator(".reason time")).to_have_count(0)
+    expect(figures).to_have_css("color", fresh)
+    expect(problem).to_have_count(0)
+    still_there()
