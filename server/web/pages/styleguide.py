@@ -15,7 +15,7 @@ from fastapi import APIRouter, Response
 from markupsafe import Markup
 
 from server.base.errors import InvalidValue
-from server.web.pages import examples
+from server.web.pages import examples, examples_models
 from server.web.pages.draw import View
 from server.web.pages.form import FormView, fresh, outdated, refused
 from server.web.pages.frame import Page
@@ -23,11 +23,15 @@ from server.web.pages.moment import Moment, moment
 from server.web.pages.site import Site, draw_frame
 from server.web.reply import PartsOf
 
-_NAMED = re.compile(r'(?P<lead>\s(?:id|for|aria-labelledby|aria-describedby)=")(?P<names>[^"]+)"')
+_NAMED = re.compile(
+    r'(?P<lead>\s(?:id|for|list|form|aria-labelledby|aria-describedby)=")(?P<names>[^"]+)"'
+)
 _LANDMARK = re.compile(
     r'(?P<lead><section\b[^>]*?|<div\b(?=[^>]*role="region")[^>]*?)\saria-label(?:ledby)?="[^"]*"'
 )
 _POINTED = re.compile(r'(?P<lead>\s(?:href|hx-target|data-copy)="#)(?P<name>[\w-]+)"')
+# A form that is sent from here leads back here; htmx is kept off by the page.
+_ACTS = re.compile(r'\smethod="post"|(?P<lead>\s(?:form)?action=")[^"]*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def forms() -> tuple[tuple[str, FormView], ...]:
 
 
 def apart(html: str, number: int) -> Markup:
-    """Several of one fragment on one page: each with ids of its own. Pure."""
+    """Several of one fragment on one page: each has ids of its own, and no form acts. Pure."""
 
     def names(match: re.Match[str]) -> str:
         each = " ".join(f"{name}-{number}" for name in match["names"].split())
@@ -80,6 +84,7 @@ def apart(html: str, number: int) -> Markup:
     text = _LANDMARK.sub(lambda match: f'{match["lead"]} aria-label="Example {number}"', html)
     text = _NAMED.sub(names, text)
     text = _POINTED.sub(lambda match: f'{match["lead"]}{match["name"]}-{number}"', text)
+    text = _ACTS.sub(lambda match: f'{match["lead"]}/styleguide"' if match["lead"] else "", text)
     return Markup(text)  # noqa: S704 - what the pen has drawn and escaped
 
 
@@ -101,7 +106,8 @@ def add(router: APIRouter, site: Site) -> None:
     async def page(parts: PartsOf) -> Response:
         now = parts.clock.now()
         frame = draw_frame(parts, site, "Styleguide")
-        made = sections(site.pen.draw, examples.every(now))
+        shown = (*examples.every(now), *examples_models.every(now))
+        made = sections(site.pen.draw, shown)
         ago = moment(now - timedelta(minutes=4), now)
         return site.pen.page(Styleguide(frame, made, forms(), ago))
 
