@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import ClassVar
 
 from fastapi import APIRouter, Response
 from markupsafe import Markup
 
 from server.base.errors import InvalidValue
-from server.web.pages import examples, examples_models
+from server.web.pages import examples, examples_models, examples_work
 from server.web.pages.draw import View
 from server.web.pages.form import FormView, fresh, outdated, refused
 from server.web.pages.frame import Page
@@ -27,7 +28,8 @@ _NAMED = re.compile(
     r'(?P<lead>\s(?:id|for|list|form|aria-labelledby|aria-describedby)=")(?P<names>[^"]+)"'
 )
 _LANDMARK = re.compile(
-    r'(?P<lead><section\b[^>]*?|<div\b(?=[^>]*role="region")[^>]*?)\saria-label(?:ledby)?="[^"]*"'
+    r'(?P<lead><(?:section|aside|nav)\b[^>]*?|<div\b(?=[^>]*role="region")[^>]*?)'
+    r'\saria-label(?:ledby)?="[^"]*"'
 )
 _POINTED = re.compile(r'(?P<lead>\s(?:href|hx-target|data-copy)="#)(?P<name>[\w-]+)"')
 # A form that is sent from here leads back here; htmx is kept off by the page.
@@ -81,7 +83,8 @@ def apart(html: str, number: int) -> Markup:
         each = " ".join(f"{name}-{number}" for name in match["names"].split())
         return f'{match["lead"]}{each}"'
 
-    text = _LANDMARK.sub(lambda match: f'{match["lead"]} aria-label="Example {number}"', html)
+    places = (f"Example {number}{f', part {part}' if part > 1 else ''}" for part in count(1))
+    text = _LANDMARK.sub(lambda match: f'{match["lead"]} aria-label="{next(places)}"', html)
     text = _NAMED.sub(names, text)
     text = _POINTED.sub(lambda match: f'{match["lead"]}{match["name"]}-{number}"', text)
     text = _ACTS.sub(lambda match: f'{match["lead"]}/styleguide"' if match["lead"] else "", text)
@@ -106,7 +109,7 @@ def add(router: APIRouter, site: Site) -> None:
     async def page(parts: PartsOf) -> Response:
         now = parts.clock.now()
         frame = draw_frame(parts, site, "Styleguide")
-        shown = (*examples.every(now), *examples_models.every(now))
+        shown = (*examples.every(now), *examples_models.every(now), *examples_work.every(now))
         made = sections(site.pen.draw, shown)
         ago = moment(now - timedelta(minutes=4), now)
         return site.pen.page(Styleguide(frame, made, forms(), ago))
