@@ -21,7 +21,6 @@ from tests.browser.test_dashboard import overflow
 from tests.e2e.running import ONE, TWO, House, until
 
 pytestmark = pytest.mark.browser
-PAGES = ("/try", "/try/transcribe", "/try/speak", "/try/compare")
 HOSTILE = "<img src=x onerror='window.hurt = true'><script>window.hurt = true</script>"
 ANSWER = "div.turn.assistant"
 
@@ -397,15 +396,13 @@ def test_over_plain_http_it_works_and_says_why_nothing_is_recorded(
     page.context.close()
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_no_barrier_in_either_theme_nor_on_a_phone(tried: Visitor, path: str) -> None:
-    """With an answer on the page where that is quick."""
-    page = at(tried, path, width=360, height=740)
-    if path == "/try":
-        answering(page, frames({"reasoning_content": "hm"}, {"content": "a\n```\nx\n```\nb"}))
-        say(page, "hello")
-        expect(page.locator(f"{ANSWER} .cost")).to_be_visible()
-        page.get_by_text("System prompt, temperature").click()
+def test_no_barrier_in_either_theme_nor_on_a_phone(tried: Visitor) -> None:
+    """With an answer on the page; without one it is among `test_every_page`."""
+    page = at(tried, "/try", width=360, height=740)
+    answering(page, frames({"reasoning_content": "hm"}, {"content": "a\n```\nx\n```\nb"}))
+    say(page, "hello")
+    expect(page.locator(f"{ANSWER} .cost")).to_be_visible()
+    page.get_by_text("System prompt, temperature").click()
     assert overflow(page) <= 0
     assert violations_in_both_themes(page) == []
 
