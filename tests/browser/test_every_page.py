@@ -19,6 +19,7 @@ from server.web.pages.notice import NoticeBoard
 from server.web.pages.routes import make_site
 from server.web.pages.routes import routes as pages
 from server.web.pages.settings.sections import TABS
+from server.web.pages.styleguide import ROOMS
 from tests.browser.axe import violations
 from tests.browser.conftest import PLAIN, Visitor
 from tests.browser.test_dashboard import connected, overflow
@@ -47,7 +48,7 @@ PLACES = (
     *("/settings/keys/new", "/settings/keys/{key_id}"),
     "/settings/backup/{backup_id}",
     "/welcome",
-    "/styleguide",
+    *ROOMS,
 )
 ELSEWHERE = {
     "/login": "test_login.py, where there is a lock",

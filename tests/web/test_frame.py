@@ -18,7 +18,7 @@ from server.web.pages.frame import NAV
 from server.web.pages.notice import NoticeBoard
 from server.web.pages.packing import takes_gzip
 from server.web.pages.routes import make_site, routes
-from server.web.pages.styleguide import apart
+from server.web.pages.styleguide import ROOMS, apart
 from tests.web.made import Web, web
 from tests.web.test_pages import KEY, ROOT, built, refusal
 
@@ -210,9 +210,11 @@ def test_every_icon_that_a_page_names_is_in_the_sprite() -> None:
 # ---- the styleguide
 
 
-async def test_the_styleguide_draws_every_example_and_none_is_live(pages: Web) -> None:
-    """Ids are its own, and what is hostile is inert."""
-    got = await pages.client.get("/styleguide")
+@pytest.mark.parametrize("place", ROOMS)
+async def test_the_styleguide_draws_every_example_and_none_is_live(pages: Web, place: str) -> None:
+    """Ids are its own, what is hostile is inert, and no form of an example acts."""
+    got = await pages.client.get(place)
+    assert 'action="/ui/' not in got.text.replace(' hx-post="/ui/', "")
     assert got.status_code == 200
     assert "hx-ignore" in got.text
     assert "<img src=x" not in got.text

@@ -8,15 +8,16 @@ is true: no example comes from the cluster, and none is live.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
+from types import MappingProxyType
 from typing import ClassVar
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from markupsafe import Markup
 
 from server.base.errors import InvalidValue
-from server.web.pages import examples, examples_models, examples_work
+from server.web.pages import examples, examples_models, examples_settings, examples_work
 from server.web.pages.draw import View
 from server.web.pages.form import FormView, fresh, outdated, refused
 from server.web.pages.frame import Page
@@ -51,13 +52,40 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Styleguide(Page):
-    """`forms` are one form as opened, refused and out of date; `soon` a moment to write."""
+    """`forms` are one form as opened, refused and out of date, on the first of the pages; `soon` a
+    moment to write. `here` is which of `ROOMS` this is."""
 
     template: ClassVar[str] = "styleguide/page.html"
 
     sections: tuple[Section, ...]
     forms: tuple[tuple[str, FormView], ...]
     soon: Moment | None
+    here: str
+
+    @property
+    def rooms(self) -> tuple[tuple[str, str], ...]:
+        return tuple((place, room.label) for place, room in ROOMS.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One page of examples: all on one would be slow to draw and to look over."""
+
+    label: str
+    title: str
+    every: Callable[[datetime], Sequence[examples.Shown]]
+
+
+ROOMS = MappingProxyType(
+    {
+        "/styleguide": Room("Common", "Styleguide", examples.every),
+        "/styleguide/models": Room("Models", "Styleguide: models", examples_models.every),
+        "/styleguide/work": Room(
+            "Swaps, logs, services", "Styleguide: swaps and services", examples_work.every
+        ),
+        "/styleguide/settings": Room("Settings", "Styleguide: settings", examples_settings.every),
+    }
+)
 
 
 def forms() -> tuple[tuple[str, FormView], ...]:
@@ -106,12 +134,13 @@ def sections(
 
 
 def add(router: APIRouter, site: Site) -> None:
-    async def page(parts: PartsOf) -> Response:
-        now = parts.clock.now()
-        frame = draw_frame(parts, site, "Styleguide")
-        shown = (*examples.every(now), *examples_models.every(now), *examples_work.every(now))
-        made = sections(site.pen.draw, shown)
+    async def page(parts: PartsOf, request: Request) -> Response:
+        now, here = parts.clock.now(), request.url.path
+        room = ROOMS[here]
+        frame = draw_frame(parts, site, room.title)
+        made = sections(site.pen.draw, room.every(now))
         ago = moment(now - timedelta(minutes=4), now)
-        return site.pen.page(Styleguide(frame, made, forms(), ago))
+        return site.pen.page(Styleguide(frame, made, forms(), ago, here))
 
-    router.add_api_route("/styleguide", page, methods=["GET"], response_class=Response)
+    for place in ROOMS:
+        router.add_api_route(place, page, methods=["GET"], response_class=Response)
