@@ -33,6 +33,10 @@ from server.web.edge import EdgeSocket, edge, is_news
 from server.web.gone import end_those_gone
 
 MOST_FILES = 1 << 16
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may idle. Longer than clients keep theirs (httpx and the OpenAI client 5 s,
+aiohttp 15 s, nginx as a proxy in front 60 s): who closes first must be the one who knows that
+nothing is on its way, else a request meets a connection that is just being closed."""
 
 
 class _Server(uvicorn.Server):
@@ -128,6 +132,7 @@ async def _serve(app: App, host: str, port: int) -> int:
         server_header=False,
         date_header=True,
         timeout_graceful_shutdown=2,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         proxy_headers=False,
         h11_max_incomplete_event_size=None,
     )

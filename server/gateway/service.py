@@ -5,7 +5,7 @@ this floor become JSON here and in `Answer`, nowhere else.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from server.config.gateway import Gateway as GatewaySettings
 from server.gateway.cache.model import AnswerCache
 from server.gateway.call import Call
 from server.gateway.client.tunnel import refuse, tunnel
+from server.gateway.front import Front
 from server.gateway.gate import OpenGate
 from server.gateway.handover import HANDOVER, Handover
 from server.gateway.intake.head import check_headers
@@ -52,6 +53,7 @@ class Gateway:
 
     `began` see each passage at its beginning, `ended` at its end, `amid` now and then those that
     last (WebSockets); `entries` gives `/v1/models`.
+    `fronts` answer routes of the table in their own way, by path.
     `crew` are the parts that every request works with.
     """
 
@@ -70,6 +72,7 @@ class Gateway:
         cache: AnswerCache | None = None,
         tunnel: Tunnel = tunnel,
         held: Held | None = None,
+        fronts: Mapping[str, Front] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _utc,
     ) -> None:
@@ -90,6 +93,7 @@ class Gateway:
         )
         self._entries = entries
         self._tunnel = tunnel
+        self._fronts = dict(fronts or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun: Handover | None = scope.get(HANDOVER)
@@ -157,7 +161,12 @@ class Gateway:
         self, operation: Operation, caller: Caller, scope: Scope, receive: Receive, send: Send
     ) -> None:
         passage = self._passage(operation, caller, scope)
-        await Call(self.crew, operation, passage, (scope, receive, send)).run()
+        asgi = scope, receive, send
+        front = self._fronts.get(operation.path)
+        if front is not None:
+            await front(self.crew, operation, passage, asgi)
+        else:
+            await Call(self.crew, operation, passage, asgi).run()
 
     async def _socket(
         self, operation: Operation | None, scope: Scope, receive: Receive, send: Send
@@ -176,7 +185,12 @@ class Gateway:
             await refuse(scope, send, error)
             return
         passage = self._passage(operation, caller, scope)
-        await SocketCall(self.crew, self._tunnel, operation, passage, (scope, receive, send)).run()
+        asgi = scope, receive, send
+        front = self._fronts.get(operation.path)
+        if front is not None:
+            await front(self.crew, operation, passage, asgi)
+        else:
+            await SocketCall(self.crew, self._tunnel, operation, passage, asgi).run()
 
     async def _models(self, path: str, caller: Caller, scope: Scope, send: Send) -> None:
         self.crew.gatekeeper.enter(caller)

@@ -78,11 +78,11 @@ def test_the_level_counts_and_people_get_their_own_lines() -> None:
     logs.configure("warning", "json", stream)
     Lines("web").info("request", path="/a")
     Lines("web").debug("request", path="/a")
-    assert stream.getvalue() == ""
+    assert "request" not in stream.getvalue()  # a warning of somebody else may stand there
     logs.configure("info", "pretty", stream)
     Lines("web").info("request", request_id="req-1", path="/a")
-    assert "path=/a" in stream.getvalue()
-    assert not stream.getvalue().startswith("{")
+    line = next(one for one in stream.getvalue().splitlines() if "path=/a" in one)
+    assert not line.startswith("{")
 
 
 def test_a_log_that_cannot_be_written_disturbs_nobody() -> None:

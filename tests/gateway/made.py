@@ -23,6 +23,7 @@ from server.gateway.admission.service import Admission
 from server.gateway.client.make import make_client
 from server.gateway.demand.service import Demand, Swaps
 from server.gateway.dispatch import Dispatcher
+from server.gateway.front import Front
 from server.gateway.inflight import InFlight
 from server.gateway.intake.held import Held
 from server.gateway.lane.service import make_lane
@@ -33,6 +34,7 @@ from server.gateway.operations import SEGMENTS
 from server.gateway.relay import MakeTap, no_tap
 from server.gateway.router import GatewayRouter
 from server.gateway.service import Gateway
+from server.gateway.way import Crew
 from server.swap.events import Placement
 from server.swap.model import Serving, SwapRecord
 from server.web.guard import Guard, from_browser
@@ -94,6 +96,8 @@ class Running:
     beginnings: "asyncio.Queue[Passage]" = field(default_factory=asyncio.Queue)
     passages: "asyncio.Queue[Passage]" = field(default_factory=asyncio.Queue)
     begun: int = 0
+    fronts: dict[str, Front] = field(default_factory=dict)
+    crew: Crew = field(init=False)
     session: aiohttp.ClientSession = field(init=False)
 
     def serve(self, base_url: str, **fields: Any) -> None:
@@ -165,6 +169,7 @@ async def gateway(**options: Any) -> AsyncIterator[Running]:
         upstream=running.upstream,
         settings=lambda: running.settings,
         held=running.held,
+        fronts=running.fronts,
         entries=lambda: listing(
             running.catalog,
             running.layout(),
@@ -183,6 +188,7 @@ async def gateway(**options: Any) -> AsyncIterator[Running]:
             running.passages.put_nowait,
         ],
     )
+    running.crew = app.crew
     edge = Observed(
         Guard(Dispatcher(_nothing, dict.fromkeys(SEGMENTS, app)), allowed_hosts=tuple),
         clock=clock,
