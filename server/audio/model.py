@@ -44,6 +44,16 @@ class Said(NamedTuple):
     channel: str | None = None
 
 
+class Gap(NamedTuple):
+    """Nobody heard this stretch of the recording, though it is there. `code` is that of the error,
+    `reason` what it says to people."""
+
+    start: float
+    end: float
+    code: str
+    reason: str
+
+
 class Segment(NamedTuple):
     """Words of one speaker without a long pause, in order."""
 
