@@ -18,6 +18,7 @@ import image as container_image
 import image_test as container_test
 import release as our_release
 import startos_package
+import suite
 import wheel as our_wheel
 from toolchain import (
     BENCH_PACKAGES,
@@ -85,8 +86,8 @@ def test(args: list[str]) -> int:
         startos_package.bundle()
     # Programs are started hundreds of times: each would compile all of its modules anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    # A file at a time to each worker: clusters and browsers are started once for each file. Three
-    # workers on two cores, because the long tests wait more than they work.
+    if not args:
+        return suite.whole_suite(python)
     return become([python, "-m", "pytest", "-n", "3", "--dist", "loadfile", *args])
 
 
