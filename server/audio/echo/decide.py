@@ -1,0 +1,86 @@
+"""Whether echo is looked for, and what is odd about two channels. Pure.
+
+Owns the thresholds, and the sentences that a caller is told. Refuses to remove anything: which
+words go is decided by `server.audio.channels`, with the text beside the sound.
+"""
+
+from typing import NamedTuple
+
+from server.audio.echo.model import Leak, Wanted
+
+SHARE = 0.05
+"""Of the blocks in which the far side speaks so many must be found in the microphone."""
+BOTH_THE_SAME = 0.98
+ALONE = 0.05
+OFTEN_ALONE = 0.15
+TOGETHER = 0.3
+"""Seconds of delay from which two recordings did not begin together."""
+
+
+class Choice(NamedTuple):
+    """`on`: the canceller runs. `why` is for people."""
+
+    on: bool
+    why: str
+
+
+def choose(wanted: Wanted, leak: Leak) -> Choice:
+    """Auto is on when the far side is measurably in the microphone."""
+    if not leak.near_heard:
+        return Choice(False, "the microphone channel is silent")
+    if not leak.far_heard or not leak.blocks:
+        return Choice(False, "nobody speaks in the system channel")
+    if wanted == "off":
+        return Choice(False, "switched off")
+    if wanted == "on":
+        return Choice(True, "switched on")
+    if leak.line is None or leak.clear < max(1, SHARE * leak.blocks):
+        return Choice(False, "the far side is not found in the microphone")
+    level = "" if leak.level is None else f" at {leak.level:.0f} dB"
+    return Choice(True, f"the far side is found in the microphone{level}")
+
+
+def warnings(leak: Leak, *, one_file: bool) -> tuple[str, ...]:
+    """What the caller should look at. None of it stops anything."""
+    found = []
+    if not leak.near_heard:
+        found.append("The microphone channel is silent.")
+    if not leak.far_heard:
+        found.append("The system channel is silent.")
+    if same(leak):
+        found.append(
+            "The microphone channel holds nothing that the system channel does not hold: was the "
+            "same recording sent twice?"
+        )
+    elif swapped(leak):
+        found.append(
+            "The channels look swapped: what is in the microphone channel is heard in the system "
+            "channel a little later. Send them the other way round."
+        )
+    elif leak.line is not None and not one_file and abs(leak.line.delay) > TOGETHER:
+        found.append(
+            f"The recordings did not begin together: they are {abs(leak.line.delay):.2f} s apart. "
+            "Times were moved accordingly."
+        )
+    return tuple(found)
+
+
+def same(leak: Leak) -> bool:
+    return leak.line is not None and leak.share >= BOTH_THE_SAME
+
+
+def swapped(leak: Leak) -> bool:
+    """A microphone hears the far side later, and what it alone hears is the near side. Where
+    everything in the microphone channel is in the other one too, and before, it is the other way
+    round."""
+    if leak.line is None or same(leak) or leak.clear < max(2, 0.5 * leak.blocks):
+        return False
+    return leak.line.delay < 0 and leak.near_alone <= ALONE and leak.far_alone >= OFTEN_ALONE
+
+
+def shift(leak: Leak, *, one_file: bool) -> float:
+    """Seconds by which the system channel's times are moved to become the microphone's. Two
+    channels of one file have one clock; a short delay is the way through the room."""
+    if one_file or leak.line is None or same(leak) or swapped(leak):
+        return 0.0
+    return leak.line.delay if abs(leak.line.delay) > TOGETHER else 0.0
