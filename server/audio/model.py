@@ -7,9 +7,10 @@ tuple costs a third.
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-How = Literal["overlap", "nearest", "sentence", "flip", "channel", "none"]
+How = Literal["overlap", "nearest", "sentence", "flip", "channel", "referee", "none"]
 """What a word's speaker was decided by: time shared with a turn, the nearest turn within reach, the
-rest of its sentence, its two neighbours, the channel it was heard on; `none`: it has no speaker."""
+rest of its sentence, its two neighbours, the channel it was heard on, a language model that was
+asked (`server.audio.referee`); `none`: it has no speaker."""
 
 
 class Word(NamedTuple):

@@ -191,6 +191,11 @@ class Service(Section):
     path_prefix: HealthPath | None = Field(
         default=None, description="Path put in front of every request to it, like /api."
     )
+    dialect: Literal["auto", "openai", "speaches", "parakeet", "nim", "kokoro"] = Field(
+        default="auto",
+        description="How a service of speech speaks; `auto`: by what it answers. The others say "
+        "beforehand what it can do, which saves a request that it would refuse.",
+    )
     links: tuple[Link, ...] = Field(
         default=(),
         max_length=20,
@@ -218,11 +223,49 @@ class Service(Section):
 class Audio(Section):
     """Speech and speakers."""
 
+    max_transcribe_seconds: float = Field(
+        default=36000,
+        ge=1,
+        le=7 * 86400,
+        description="Longest recording that is transcribed or translated.",
+    )
     max_diarize_seconds: float = Field(
         default=7200,
         ge=1,
         le=7 * 86400,
-        description="Longest recording that is diarized (not used yet).",
+        description="Longest recording in which speakers are told apart.",
+    )
+    long_seconds: float = Field(
+        default=600,
+        ge=10,
+        le=86400,
+        description="A longer recording is cut at silences and heard in parts.",
+    )
+    part_seconds: float = Field(
+        default=300, ge=10, le=3600, description="About how long such a part is."
+    )
+    overlap_seconds: float = Field(
+        default=2, ge=2, le=30, description="By how much two neighbouring parts overlap."
+    )
+    max_recordings: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Recordings that are heard in parts or converted at once; others wait.",
+    )
+    spool_mb: int = Field(
+        default=8192,
+        ge=64,
+        le=10**7,
+        description="Space in the data directory that all recordings under way may take (MiB).",
+    )
+    referee: Literal["off", "auto"] = Field(
+        default="off",
+        description="`auto`: a chat model is asked who said what sound alone does not settle.",
+    )
+    referee_model: ModelName | None = Field(
+        default=None,
+        description="The model that is asked; empty: the one that is served.",
     )
 
 

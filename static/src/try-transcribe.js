@@ -1,20 +1,19 @@
-// A recording sent with its progress, and what was heard: text, times, speakers, and files to keep.
+// A recording chosen and sent: how far it is on its way, and how much of it was heard already.
 (() => {
   "use strict";
 
   const kit = window.sparkTry;
   const drop = document.getElementById("drop");
-  if (!kit || !drop) return;
-  const { form, Failure, element, value } = kit;
+  const heard = window.sparkHeard;
+  if (!kit || !drop || !heard) return;
+  const { form, Failure, value } = kit;
 
-  const SHOWN = 2000;
   const file = kit.field("file");
+  const system = kit.field("system");
+  const second = form.querySelector("[data-second]");
   const status = document.getElementById("try-status");
   const progress = document.getElementById("try-progress");
   const bar = progress.querySelector("progress");
-  const result = document.getElementById("try-result");
-  const shown = result.querySelector("[data-result]");
-  const downloads = result.querySelector("[data-downloads]");
   const preview = form.querySelector("[data-preview]");
 
   // ---- choosing
@@ -30,6 +29,10 @@
     kit.changed();
   };
   file.addEventListener("change", chosen);
+  system.addEventListener("change", () => {
+    kit.field("second").value = system.files[0]?.name || "system.wav";
+    kit.changed();
+  });
   drop.addEventListener("dragover", (event) => {
     event.preventDefault();
     drop.classList.add("over");
@@ -47,6 +50,9 @@
   // A service hears, or it tells who spoke; the other choices of the form follow.
   const model = kit.field("model");
   const task = kit.field("task");
+  const diarize = kit.field("diarize");
+  const nobodyTells = diarize.disabled;
+  const both = () => task.value === "label-merge";
   const fit = () => {
     const who = task.value === "diarize";
     for (const group of model.querySelectorAll("optgroup")) {
@@ -58,7 +64,11 @@
     }
     kit.field("response_format").disabled = who;
     kit.field("language").disabled = who;
-    kit.field("words").disabled = who || value("response_format") !== "verbose_json";
+    kit.field("words").disabled = who || both() || value("response_format") !== "verbose_json";
+    diarize.disabled = nobodyTells || who || both();
+    second.hidden = !both();
+    system.disabled = kit.field("second").disabled = !both();
+    drop.querySelector("[data-first]").textContent = both() ? "The microphone" : "Recording";
   };
   for (const option of task.options) {
     if (option.value === "diarize") option.disabled = !model.querySelector('optgroup[data-kind="diarize"]');
@@ -75,18 +85,53 @@
     if (task.value !== "diarize") {
       data.append("response_format", value("response_format"));
       if (value("language").trim()) data.append("language", value("language").trim());
-      if (kit.field("words").checked && value("response_format") === "verbose_json") {
+      if (!kit.field("words").disabled && kit.field("words").checked) {
         data.append("timestamp_granularities[]", "word");
         data.append("timestamp_granularities[]", "segment");
       }
+      if (!diarize.disabled && diarize.checked) data.append("diarize", "true");
     }
-    data.append("file", file.files[0], file.files[0].name);
+    data.append("progress", "true");
+    data.append(both() ? "mic" : "file", file.files[0], file.files[0].name);
+    if (both()) data.append("system", system.files[0], system.files[0].name);
     return data;
+  };
+  // Frames of SSE as they come: `event` and `data`. What is not whole yet waits for more.
+  const frames = (heed) => {
+    let read = 0;
+    return (text) => {
+      for (;;) {
+        const rest = text.slice(read);
+        const end = /\r?\n\r?\n/.exec(rest);
+        if (!end) return;
+        read += end.index + end[0].length;
+        const lines = rest.slice(0, end.index).split(/\r?\n/);
+        const of = (name) => lines.filter((one) => one.startsWith(name)).map((one) => one.slice(name.length).trim()).join("\n");
+        heed(of("event:"), of("data:"));
+      }
+    };
+  };
+  const progressed = (told) => {
+    const share = Number(told.fraction ?? told.percent / 100);
+    if (!Number.isFinite(share)) return;
+    bar.max = 1;
+    bar.value = Math.min(1, Math.max(0, share));
+    const eta = Number(told.eta_seconds);
+    status.textContent = `Heard ${Math.round(bar.value * 100)} %${eta > 0 ? `, about ${kit.seconds(eta)} to go` : ""}.`;
   };
   const upload = (path, data, signal) =>
     new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       request.open("POST", kit.address(path));
+      const last = { name: "", data: "" };
+      const read = frames((name, data) => {
+        if (!data || data === "[DONE]") return;
+        const told = name === "progress" ? JSON.parse(data) : null;
+        if (told) progressed(told);
+        else Object.assign(last, { name, data });
+      });
+      const kind = () => request.getResponseHeader("content-type") || "";
+      const streams = () => request.status < 400 && kind().startsWith("text/event-stream");
       request.upload.addEventListener("progress", (event) => {
         bar.max = event.total;
         bar.value = event.loaded;
@@ -96,10 +141,17 @@
         bar.removeAttribute("value");
         status.textContent = "Sent. The service is listening.";
       });
+      request.addEventListener("progress", () => {
+        if (streams()) read(request.responseText);
+      });
       request.addEventListener("load", () => {
         const id = request.getResponseHeader("x-request-id");
-        if (request.status < 400) resolve([request.responseText, request.getResponseHeader("content-type") || ""]);
-        else reject(kit.failureOf(request.status, request.responseText, id));
+        if (request.status >= 400) reject(kit.failureOf(request.status, request.responseText, id));
+        else if (!streams()) resolve([request.responseText, kind()]);
+        else {
+          read(request.responseText);
+          settle(last, id, resolve, reject);
+        }
       });
       request.addEventListener("error", () => reject(kit.unreachable()));
       request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
@@ -113,19 +165,25 @@
       return;
     }
     const most = Number(drop.dataset.most);
-    if (file.files[0].size > most * (1 << 20)) {
-      kit.show(new Failure(`This file has ${kit.size(file.files[0].size)}; at most ${most} MiB are taken.`, "gateway.max_upload_mb says how much."));
+    if (both() && !system.files.length) {
+      kit.show(new Failure("Choose the recording of the computer's sound as well."));
+      return;
+    }
+    const size = file.files[0].size + (both() ? system.files[0].size : 0);
+    if (size > most * (1 << 20)) {
+      kit.show(new Failure(`This is ${kit.size(size)}; at most ${most} MiB are taken.`, "gateway.max_upload_mb says how much."));
       return;
     }
     kit.run(async (signal) => {
-      result.hidden = true;
+      heard.hide();
       progress.hidden = false;
       bar.value = 0;
       status.textContent = "Sending.";
       const began = performance.now();
       try {
         const [text, kind] = await upload(`/audio/${task.value}`, fields(), signal);
-        draw(text, kind);
+        const stem = file.files[0].name.replace(/\.[^.]*$/, "") || "recording";
+        heard.draw(text, kind, value("response_format"), stem);
         status.textContent = `Heard in ${kit.seconds((performance.now() - began) / 1000)}.`;
       } catch (error) {
         status.textContent = error.name === "AbortError" ? "Cancelled." : "";
@@ -135,80 +193,4 @@
       }
     });
   });
-
-  // ---- what was heard
-
-  const clock = (seconds, comma) => {
-    const whole = Math.max(0, Math.round(seconds * 1000));
-    const two = (number) => String(Math.floor(number)).padStart(2, "0");
-    const parts = [two(whole / 3600000), two((whole / 60000) % 60), two((whole / 1000) % 60)];
-    return `${parts.join(":")}${comma}${String(whole % 1000).padStart(3, "0")}`;
-  };
-  const stamp = (seconds) => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
-  const finite = (number) => (Number.isFinite(number) && number > 0 ? number : 0);
-  const segmentsOf = (body) =>
-    (Array.isArray(body?.segments) ? body.segments : []).map((one) => ({
-      start: finite(one?.start),
-      end: finite(one?.end),
-      text: String(one?.text ?? "").trim(),
-      speaker: one?.speaker == null ? "" : String(one.speaker),
-    }));
-  const line = (one) => (one.speaker ? `${one.speaker}: ${one.text}` : one.text).replace(/\s+/g, " ").trim();
-  const srt = (rows) => rows.map((one, at) => `${at + 1}\n${clock(one.start, ",")} --> ${clock(one.end, ",")}\n${line(one)}\n`).join("\n");
-  const vtt = (rows) => `WEBVTT\n\n${rows.map((one) => `${clock(one.start, ".")} --> ${clock(one.end, ".")}\n${line(one).replace(/-->/g, "→")}\n`).join("\n")}`;
-
-  const urls = [];
-  const offer = (suffix, text, type) => {
-    const url = URL.createObjectURL(new Blob([text], { type }));
-    urls.push(url);
-    const link = element("a", suffix.toUpperCase(), "button quiet");
-    link.href = url;
-    link.download = `${(file.files[0]?.name || "recording").replace(/\.[^.]*$/, "")}.${suffix}`;
-    link.setAttribute("aria-label", `Download as ${suffix}`);
-    downloads.append(link);
-  };
-  const draw = (text, kind) => {
-    let body = null;
-    if (kind.startsWith("application/json")) {
-      try {
-        body = JSON.parse(text);
-      } catch {
-        throw new Failure("What came back cannot be read.");
-      }
-    }
-    const rows = segmentsOf(body);
-    if (body && !rows.length && typeof body.text !== "string") {
-      throw new Failure("What came back is not a transcript.", "Whatever answers may be another kind of service: look at its log.");
-    }
-    const words = body ? String(body.text ?? rows.map(line).join("\n")) : text;
-    urls.splice(0).forEach((url) => URL.revokeObjectURL(url));
-    downloads.replaceChildren();
-    shown.replaceChildren(element("div", words.trim() || "Nothing was heard.", "prose"));
-    shown.firstElementChild.dataset.text = "";
-    if (rows.length) {
-      const list = element("ol", "", "segments");
-      for (const one of rows.slice(0, SHOWN)) {
-        const item = element("li");
-        item.append(element("span", `${stamp(one.start)}–${stamp(one.end)}`, "muted"), " ");
-        if (one.speaker) item.append(element("strong", one.speaker), " ");
-        item.append(one.text);
-        list.append(item);
-      }
-      shown.append(list);
-      if (rows.length > SHOWN) shown.append(element("p", `The first ${SHOWN} of ${rows.length} parts. The files have all of them.`, "muted small"));
-    }
-    const format = value("response_format");
-    if (body) {
-      offer("txt", rows.some((one) => one.speaker) ? `${rows.map(line).join("\n")}\n` : `${words.trim()}\n`, "text/plain");
-      if (rows.length) {
-        offer("srt", srt(rows), "application/x-subrip");
-        offer("vtt", vtt(rows), "text/vtt");
-      }
-      offer("json", text, "application/json");
-    } else {
-      offer({ srt: "srt", vtt: "vtt" }[format] || "txt", text, "text/plain");
-    }
-    result.hidden = false;
-    result.scrollIntoView({ block: "nearest" });
-  };
 })();

@@ -1,6 +1,7 @@
 """The catalog in a browser: filter as one types, a model added with a mistake and then right, knobs
 with the command that follows them, an edit that somebody else overtook, removal, hostile names."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -121,7 +122,7 @@ def test_a_model_is_removed_after_its_users_were_named(
     page.get_by_text("Remove", exact=True).first.click()
     box.get_by_label("Type old to remove it").fill("old")
     box.get_by_role("button", name="Remove").click()
-    expect(page).to_have_url(f"{visitor.url}/models?said=removed")
+    expect(page).to_have_url(re.compile(rf"^{re.escape(visitor.url)}/models(\?said=removed)?$"))
     expect(page.locator("#row-old")).to_have_count(0)
     house.http.delete(f"/api/v1/keys/{key['id']}")
     refused(visitor, 422)
@@ -135,9 +136,8 @@ def test_a_hostile_name_is_inert_wherever_it_is_shown(
     house.post("/models", body | {"source": {"path": f"{root}/odd"}}, status=201)
     for path in ("/models", "/models/odd", "/models/odd/edit", "/"):
         page = at(visitor, path)
-        expect(
-            page.get_by_text(HOSTILE).or_(page.locator("input[name=name]")).first
-        ).to_be_visible()
+        shown = page.get_by_text(HOSTILE).or_(page.locator("input[name=name]"))
+        expect(shown.filter(visible=True).first).to_be_visible()
         assert page.locator("img[src=x]").count() == 0
 
 

@@ -239,7 +239,7 @@ def test_what_would_be_refused_is_said_beforehand(visitor: Visitor, house: House
 def test_a_log_goes_on_after_the_server_was_restarted(visitor: Visitor, house: House) -> None:
     """Heard anew by the swap that was taken up: no line twice, none missing, no reload."""
     house.swap(ONE)
-    house.sim.scenario("spark-1", load_seconds=12, says="before the restart")
+    house.sim.scenario("spark-1", load_seconds=20, says="before the restart")
     page = visitor.open()
     lines = follow(page, house, house.ask(TWO))
     still_there = mark(page)

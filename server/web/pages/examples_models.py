@@ -207,7 +207,7 @@ def _found(now: datetime) -> tuple[tuple[str, View], ...]:
 
 def _forms() -> tuple[tuple[str, View], ...]:
     values = values_of(_model())
-    wrong = {**values, "id": "a b", f"{KNOB}max_model_len": "many", "env": "HF_TOKEN"}
+    wrong = {**values, "id": "a b", f"{KNOB}max_model_len": "-5", "env": "HF_TOKEN"}
 
     def form(view: Any, editing: str = "qwen3-32b") -> EntryForm:
         schema = [knob.to_dict() for knob in KNOBS.values()]

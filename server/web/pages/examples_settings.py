@@ -101,8 +101,8 @@ def _sections() -> tuple[tuple[str, View], ...]:
     }
     values = {"sample_seconds": 1, "keep_minutes": 60, "stale_seconds": 10}
     form = section.opened("fleet", values, "1f2e3d", origins=origins)
-    typed = {**dict(form.form.values), "keep_minutes": "many"}
-    mistake = InvalidValue("Use a number", param="keep_minutes")
+    typed = {**dict(form.form.values), "keep_minutes": "-5"}
+    mistake = InvalidValue("Use a number from 1 to 1440", param="keep_minutes")
     theirs = {**dict(form.form.values), "keep_minutes": "120"}
     return (
         ("as opened, one fixed by the environment", form),

@@ -179,6 +179,7 @@ class _Log(logging.Handler):
 
     def __exit__(self, *_reason: object) -> None:
         logging.getLogger("server.web").removeHandler(self)
+        logging.getLogger("server.web").setLevel(logging.NOTSET)
 
     def emit(self, record: logging.LogRecord) -> None:
         fields = getattr(record, "fields", {})

@@ -16,6 +16,8 @@ from server.web.pages.attempt.inside import Heard
 
 MOST_VOICES = 1000
 MOST_SEGMENTS = 20_000
+COLOURS = 8
+"""How many voices have a colour of their own on a page; then they begin again."""
 Shown = TypeVar("Shown")
 
 
@@ -54,6 +56,12 @@ class Transcript:
     text: str
     raw: str
     segments: tuple[Segment, ...] = ()
+
+    @property
+    def colours(self) -> dict[str, int]:
+        """The number of each speaker's colour, from 1, in the order in which they first speak."""
+        names = dict.fromkeys(one.speaker for one in self.segments if one.speaker)
+        return {name: number % COLOURS + 1 for number, name in enumerate(names)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ MOST_TOKENS = 1_000_000
 EXAMPLE = "Say hello in one sentence."
 SOUNDS = ("mp3", "wav", "opus", "flac", "aac")
 FORMATS = ("verbose_json", "json", "text", "srt", "vtt", "diarized_json")
-Task = Literal["transcriptions", "translations", "diarize"]
-TASKS: tuple[Task, ...] = ("transcriptions", "translations", "diarize")
+Task = Literal["transcriptions", "translations", "diarize", "label-merge"]
+TASKS: tuple[Task, ...] = ("transcriptions", "translations", "diarize", "label-merge")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}")
 _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
 _ROLES = ("user", "assistant")
@@ -109,7 +109,8 @@ class CompareAsk:
 
 @dataclass(frozen=True, slots=True)
 class HearAsk:
-    """`filename` is how the recording is called where the code is run."""
+    """`filename` is how the recording is called where the code is run, `second` the other channel
+    of a conversation."""
 
     model: str
     task: Task = "transcriptions"
@@ -117,6 +118,8 @@ class HearAsk:
     language: str = ""
     words: bool = False
     filename: str = "recording.wav"
+    diarize: bool = False
+    second: str = "system.wav"
 
     @property
     def fields(self) -> dict[str, str | list[str]]:
@@ -127,9 +130,20 @@ class HearAsk:
         found["response_format"] = self.format
         if self.language:
             found["language"] = self.language
+        if self.task == "label-merge":
+            return found
         if self.words and self.format == "verbose_json":
             found["timestamp_granularities"] = ["word", "segment"]
+        if self.diarize:
+            found["diarize"] = "true"
         return found
+
+    @property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """Their fields and names."""
+        if self.task == "label-merge":
+            return ("mic", self.filename), ("system", self.second)
+        return (("file", self.filename),)
 
 
 Ask = ChatAsk | SpeakAsk | CompareAsk | HearAsk
@@ -187,10 +201,22 @@ def hear(fields: Fields) -> HearAsk:
     language = fields.get("language", "").strip()
     if language and not _LANGUAGE.fullmatch(language):
         wrong.append(("language", "use a code such as en, de or pt-BR, or leave it empty"))
-    name = fields.get("filename", "")[:255]
-    named = name if name.strip() and name.isprintable() else "recording.wav"
-    ask = HearAsk(_model(fields, wrong), task, form, language, fields.get("words") == "yes", named)
+    ask = HearAsk(
+        _model(fields, wrong),
+        task,
+        form,
+        language,
+        fields.get("words") == "yes",
+        _named(fields.get("filename", ""), "recording.wav"),
+        fields.get("diarize") == "true",
+        _named(fields.get("second", ""), "system.wav"),
+    )
     return _right(ask, wrong)
+
+
+def _named(given: str, otherwise: str) -> str:
+    name = given[:255]
+    return name if name.strip() and name.isprintable() else otherwise
 
 
 # ---- one field

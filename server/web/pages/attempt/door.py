@@ -25,6 +25,7 @@ PATHS = frozenset(
         "/v1/audio/transcriptions",
         "/v1/audio/translations",
         "/v1/audio/diarize",
+        "/v1/audio/label-merge",
         "/v1/audio/speech",
     }
 )

@@ -57,9 +57,9 @@ def curl(url: str, options: Iterable[tuple[str, str]]) -> str:
     return NEXT_LINE.join(words)
 
 
-def form_file(name: str) -> str:
+def form_file(name: str, field: str = "file") -> str:
     """What `curl -F` is given for a file; `;` and `,` would end its name."""
     if any(letter in name for letter in ';,"\\') or name != name.strip():
         inside = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'file=@"{inside}"'
-    return f"file=@{name}"
+        return f'{field}=@"{inside}"'
+    return f"{field}=@{name}"

@@ -88,7 +88,8 @@ def _curl_form(base: str, ask: HearAsk) -> str:
             options.append(("--form-string", f"{name}={value}"))
         else:
             options += [("--form-string", f"{name}[]={one}") for one in value]
-    return curl(f"{base}/v1/audio/{ask.task}", [*options, ("-F", form_file(ask.filename))])
+    files = [("-F", form_file(name, field)) for field, name in ask.files]
+    return curl(f"{base}/v1/audio/{ask.task}", [*options, *files])
 
 
 def _named(body: dict[str, Any]) -> dict[str, str]:
@@ -105,16 +106,18 @@ def _speak(body: dict[str, Any], name: str) -> str:
 
 
 def _hear(ask: HearAsk) -> str:
-    given = {name: repr(value) for name, value in ask.fields.items()}
-    if ask.task == "diarize":
-        # Not one of OpenAI's own routes.
+    opened = {field: f"open({name!r}, 'rb')" for field, name in ask.files}
+    if ask.task in {"diarize", "label-merge"}:
+        # Not among OpenAI's own routes.
+        files = ", ".join(f"{field!r}: {one}" for field, one in opened.items())
         asked = (
-            "client.post(\n    '/audio/diarize',\n    cast_to=object,\n"
-            f"    body={{'model': {ask.model!r}}},\n"
-            f"    files={{'file': open({ask.filename!r}, 'rb')}},\n"
+            f"client.post(\n    '/audio/{ask.task}',\n    cast_to=object,\n"
+            f"    body={ask.fields!r},\n"
+            f"    files={{{files}}},\n"
             "    options={'headers': {'Content-Type': 'multipart/form-data'}},\n)"
         )
     else:
-        given = {"file": f"open({ask.filename!r}, 'rb')"} | given
-        asked = call(f"client.audio.{ask.task}.create", given)
+        given = {name: repr(value) for name, value in ask.fields.items() if name != "diarize"}
+        ours = {"extra_body": "{'diarize': 'true'}"} if ask.diarize else {}
+        asked = call(f"client.audio.{ask.task}.create", opened | given | ours)
     return f"answer = {asked}\nprint(answer)\n"
