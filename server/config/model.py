@@ -259,13 +259,13 @@ class Audio(Section):
         le=10**7,
         description="Space in the data directory that all recordings under way may take (MiB).",
     )
-    referee: Literal["off", "auto"] = Field(
+    referee: ModelName = Field(
         default="off",
-        description="`auto`: a chat model is asked who said what sound alone does not settle.",
+        description="Who is asked who said what sound alone does not settle: `off`, `auto` (the "
+        "model that is served) or the name of a model. None is loaded for it.",
     )
-    referee_model: ModelName | None = Field(
-        default=None,
-        description="The model that is asked; empty: the one that is served.",
+    referee_seconds: float = Field(
+        default=20, ge=1, le=600, description="How long that may take for one recording."
     )
 
 
