@@ -79,6 +79,11 @@
 
   // ---- sending: only XMLHttpRequest tells how much of an upload is out
 
+  // Events are asked for where there is something to wait for: an engine that streams by itself
+  // tells no times.
+  const lasts = () =>
+    task.value !== "diarize" &&
+    (both() || (!diarize.disabled && diarize.checked) || preview.duration > Number(drop.dataset.long));
   const fields = () => {
     const data = new FormData();
     data.append("model", value("model"));
@@ -91,45 +96,27 @@
       }
       if (!diarize.disabled && diarize.checked) data.append("diarize", "true");
     }
-    data.append("progress", "true");
+    if (lasts()) {
+      data.append("stream", "true");
+      data.append("progress", "true");
+    }
     data.append(both() ? "mic" : "file", file.files[0], file.files[0].name);
     if (both()) data.append("system", system.files[0], system.files[0].name);
     return data;
   };
-  // Frames of SSE as they come: `event` and `data`. What is not whole yet waits for more.
-  const frames = (heed) => {
-    let read = 0;
-    return (text) => {
-      for (;;) {
-        const rest = text.slice(read);
-        const end = /\r?\n\r?\n/.exec(rest);
-        if (!end) return;
-        read += end.index + end[0].length;
-        const lines = rest.slice(0, end.index).split(/\r?\n/);
-        const of = (name) => lines.filter((one) => one.startsWith(name)).map((one) => one.slice(name.length).trim()).join("\n");
-        heed(of("event:"), of("data:"));
-      }
-    };
-  };
   const progressed = (told) => {
-    const share = Number(told.fraction ?? told.percent / 100);
-    if (!Number.isFinite(share)) return;
-    bar.max = 1;
-    bar.value = Math.min(1, Math.max(0, share));
+    if (!Number.isFinite(told.percent)) return;
+    bar.max = 100;
+    bar.value = told.percent;
     const eta = Number(told.eta_seconds);
-    status.textContent = `Heard ${Math.round(bar.value * 100)} %${eta > 0 ? `, about ${kit.seconds(eta)} to go` : ""}.`;
+    const left = eta > 0 ? `, about ${kit.seconds(eta)} to go` : "";
+    status.textContent = `Heard ${Math.round(told.percent)} %${left}.`;
   };
   const upload = (path, data, signal) =>
     new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       request.open("POST", kit.address(path));
-      const last = { name: "", data: "" };
-      const read = frames((name, data) => {
-        if (!data || data === "[DONE]") return;
-        const told = name === "progress" ? JSON.parse(data) : null;
-        if (told) progressed(told);
-        else Object.assign(last, { name, data });
-      });
+      const events = window.sparkEvents.listener(progressed);
       const kind = () => request.getResponseHeader("content-type") || "";
       const streams = () => request.status < 400 && kind().startsWith("text/event-stream");
       request.upload.addEventListener("progress", (event) => {
@@ -142,15 +129,19 @@
         status.textContent = "Sent. The service is listening.";
       });
       request.addEventListener("progress", () => {
-        if (streams()) read(request.responseText);
+        if (streams()) events.hear(request.responseText);
       });
       request.addEventListener("load", () => {
         const id = request.getResponseHeader("x-request-id");
         if (request.status >= 400) reject(kit.failureOf(request.status, request.responseText, id));
         else if (!streams()) resolve([request.responseText, kind()]);
         else {
-          read(request.responseText);
-          settle(last, id, resolve, reject);
+          events.hear(request.responseText);
+          try {
+            resolve(events.answer(value("response_format"), id));
+          } catch (error) {
+            reject(error);
+          }
         }
       });
       request.addEventListener("error", () => reject(kit.unreachable()));

@@ -111,6 +111,7 @@ class Desk:
             code=self.code("transcribe", chosen),
             failure=failure,
             most=self.parts.settings.current.gateway.max_upload_mb,
+            long=self.parts.settings.current.audio.long_seconds,
             transcript=transcript,
         )
 

@@ -61,12 +61,13 @@ class ChatPage(TryPage):
 
 @dataclass(frozen=True, slots=True)
 class HearPage(TryPage):
-    """`most` is the largest file in MiB."""
+    """`most` is the largest file in MiB, `long` from how many seconds on one is heard in parts."""
 
     template: ClassVar[str] = "try/transcribe.html"
     here: ClassVar[str] = "/try/transcribe"
 
     most: int
+    long: float
     transcript: Transcript | None
 
 
