@@ -2,13 +2,14 @@
 
 The shapes are those of the OpenAI transcription API. Subtitles hold no line that could end a cue
 early or be taken for markup: words come from a recogniser, and what it heard is not to be trusted
-with a player's syntax.
+with a player's syntax. What nobody heard is never left out: JSON forms list it as `gaps`, the
+others have `[…]` in its place.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from server.audio.model import Said, Segment, joined
+from server.audio.model import Gap, Said, Segment, Word, joined
 
 PAUSE = 1.0
 """Seconds of silence after which the same speaker begins a new segment."""
@@ -16,6 +17,7 @@ CUE_SECONDS = 7.0
 CUE_LETTERS = 84
 """Two lines of 42 letters for at most seven seconds are what can be read from a screen."""
 UNKNOWN = "UNKNOWN"
+GAP = "[…]"
 
 
 def segments(said: Iterable[Said], pause: float = PAUSE) -> list[Segment]:
@@ -41,25 +43,43 @@ def _segment(run: Sequence[Said]) -> Segment:
     return Segment(run[0].speaker, run[0].word.start, end, tuple(run), run[0].channel)
 
 
-def text(found: Iterable[Segment], *, names: bool = False) -> str:
+def marked(found: Iterable[Segment], gaps: Iterable[Gap]) -> list[Segment]:
+    """With a segment for each gap, in order."""
+    marks = [
+        Segment(None, gap.start, gap.end, (_unheard(Word(GAP, gap.start, gap.end)),))
+        for gap in gaps
+    ]
+    if not marks:
+        return list(found)
+    return sorted([*found, *marks], key=lambda one: one.start)
+
+
+def _unheard(word: Word) -> Said:
+    return Said(word, None, 0.0, False, "none")
+
+
+def text(found: Iterable[Segment], *, names: bool = False, gaps: Iterable[Gap] = ()) -> str:
     """One line per segment; with `names` each begins with its speaker."""
-    lines = (f"{one.speaker or UNKNOWN}: {one.text}" if names else one.text for one in found)
+    lines = (
+        f"{one.speaker or UNKNOWN}: {one.text}" if names and one.text != GAP else one.text
+        for one in marked(found, gaps)
+    )
     return "\n".join(lines) + "\n"
 
 
-def srt(found: Iterable[Segment]) -> str:
-    cues = enumerate(_cues(found), 1)
+def srt(found: Iterable[Segment], *, gaps: Iterable[Gap] = ()) -> str:
+    cues = enumerate(_cues(marked(found, gaps)), 1)
     return "\n".join(
         f"{number}\n{stamp(one.start, ',')} --> {stamp(one.end, ',')}\n{_cue_text(one)}\n"
         for number, one in cues
     )
 
 
-def vtt(found: Iterable[Segment]) -> str:
+def vtt(found: Iterable[Segment], *, gaps: Iterable[Gap] = ()) -> str:
     """Speakers are voice spans, which a player may show or leave out."""
     cues = (
         f"{stamp(one.start, '.')} --> {stamp(one.end, '.')}\n{_voice(one)}{_inert(one.text)}\n"
-        for one in _cues(found)
+        for one in _cues(marked(found, gaps))
     )
     return "WEBVTT\n\n" + "\n".join(cues)
 
@@ -69,7 +89,12 @@ def plain_json(found: Iterable[Segment]) -> dict[str, Any]:
 
 
 def verbose_json(
-    found: Sequence[Segment], *, duration: float, language: str | None, words: bool
+    found: Sequence[Segment],
+    *,
+    duration: float,
+    language: str | None,
+    words: bool,
+    gaps: Sequence[Gap] = (),
 ) -> dict[str, Any]:
     """`words` adds each word with its speaker and how sure that is."""
     shape: dict[str, Any] = {
@@ -84,11 +109,13 @@ def verbose_json(
     }
     if words:
         shape["words"] = [_word(one) for segment in found for one in segment.words]
-    return shape
+    return shape | _gaps(gaps)
 
 
-def diarized_json(found: Sequence[Segment], *, duration: float) -> dict[str, Any]:
-    return {
+def diarized_json(
+    found: Sequence[Segment], *, duration: float, gaps: Sequence[Gap] = ()
+) -> dict[str, Any]:
+    shape = {
         "task": "transcribe",
         "duration": round(duration, 3),
         "text": joined(one.text for one in found),
@@ -103,6 +130,16 @@ def diarized_json(found: Sequence[Segment], *, duration: float) -> dict[str, Any
             for number, one in enumerate(found)
         ],
     }
+    return shape | _gaps(gaps)
+
+
+def _gaps(gaps: Sequence[Gap]) -> dict[str, Any]:
+    return {"gaps": [gap_shape(gap) for gap in gaps]} if gaps else {}
+
+
+def gap_shape(gap: Gap) -> dict[str, Any]:
+    """`code` and `reason` are those of the error, for programs and for people."""
+    return {**_times(gap.start, gap.end), "code": gap.code, "reason": gap.reason}
 
 
 def _word(one: Said) -> dict[str, Any]:

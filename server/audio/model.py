@@ -4,8 +4,16 @@ These are tuples and not dataclasses: a long meeting has a hundred thousand word
 tuple costs a third.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
+
+# Thai, Lao, Myanmar, Khmer; Japanese and Chinese with their punctuation and full-width forms.
+_DENSE = (
+    r"\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef"
+)
+_UNSPACED = re.compile(rf"(?<=[{_DENSE}]) (?=[{_DENSE}])")
 
 How = Literal["overlap", "nearest", "sentence", "flip", "channel", "referee", "none"]
 """What a word's speaker was decided by: time shared with a turn, the nearest turn within reach, the
@@ -70,5 +78,7 @@ class Segment(NamedTuple):
 
 
 def joined(texts: Iterable[str]) -> str:
-    """Words as a sentence. Recognisers differ: some bring the space before a word with it."""
-    return " ".join(filter(None, (text.strip() for text in texts)))
+    """Words as a sentence. Recognisers differ: some bring the space before a word with it. Scripts
+    that are written without spaces have none."""
+    sentence = " ".join(filter(None, (text.strip() for text in texts)))
+    return sentence if sentence.isascii() else _UNSPACED.sub("", sentence)

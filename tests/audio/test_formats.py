@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.audio import formats
-from server.audio.model import Said, Word
+from server.audio.model import Gap, Said, Word, joined
 
 SRT = re.compile(
     r"(\d+)\n(\d{2,}):(\d\d):(\d\d),(\d{3}) --> (\d{2,}):(\d\d):(\d\d),(\d{3})\n(.+)\n"
@@ -118,3 +118,32 @@ def test_the_shapes_are_those_of_the_openai_api() -> None:
     diarized = formats.diarized_json(found, duration=1)
     assert [one["speaker"] for one in diarized["segments"]] == ["A", "UNKNOWN"]
     assert diarized["segments"][0]["type"] == "transcript.text.segment"
+
+
+def test_a_gap_is_told_in_every_format() -> None:
+    """Nobody heard it: a cue or a line of its own, in its place, and a list in JSON."""
+    found = formats.segments([heard("before.", 0, 1), heard("after", 301, 302, None)])
+    gaps = [Gap(1.5, 300.0, "upstream_timeout", "The service was too slow.")]
+    assert formats.text(found, gaps=gaps) == "before.\n[…]\nafter\n"
+    assert formats.text(found, names=True, gaps=gaps) == "A: before.\n[…]\nUNKNOWN: after\n"
+    assert "2\n00:00:01,500 --> 00:05:00,000\n[…]\n" in formats.srt(found, gaps=gaps)
+    assert "00:00:01.500 --> 00:05:00.000\n[…]\n" in formats.vtt(found, gaps=gaps)
+    told = [
+        {
+            "start": 1.5,
+            "end": 300.0,
+            "code": "upstream_timeout",
+            "reason": "The service was too slow.",
+        }
+    ]
+    verbose = formats.verbose_json(found, duration=302, language=None, words=False, gaps=gaps)
+    assert verbose["gaps"] == told
+    assert formats.diarized_json(found, duration=302, gaps=gaps)["gaps"] == told
+    assert "gaps" not in formats.diarized_json(found, duration=302)
+
+
+def test_scripts_without_spaces_get_none() -> None:
+    """Recognisers tell such words one by one as well."""
+    assert joined(["你", "好", "。"]) == "你好。"
+    assert joined(["これ", "は", "GPU", "です"]) == "これは GPU です"
+    assert joined([" a", " café", ""]) == "a café"
