@@ -44,10 +44,11 @@ def _segment(run: Sequence[Said]) -> Segment:
 
 
 def marked(found: Iterable[Segment], gaps: Iterable[Gap]) -> list[Segment]:
-    """With a segment for each gap, in order."""
+    """With a segment for each gap in the words, in order."""
     marks = [
         Segment(None, gap.start, gap.end, (_unheard(Word(GAP, gap.start, gap.end)),))
         for gap in gaps
+        if gap.missing == "words"
     ]
     if not marks:
         return list(found)
@@ -139,7 +140,8 @@ def _gaps(gaps: Sequence[Gap]) -> dict[str, Any]:
 
 def gap_shape(gap: Gap) -> dict[str, Any]:
     """`code` and `reason` are those of the error, for programs and for people."""
-    return {**_times(gap.start, gap.end), "code": gap.code, "reason": gap.reason}
+    why = {"missing": gap.missing, "code": gap.code, "reason": gap.reason}
+    return {**_times(gap.start, gap.end), **why}
 
 
 def _word(one: Said) -> dict[str, Any]:

@@ -54,13 +54,14 @@ class Said(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Nobody heard this stretch of the recording, though it is there. `code` is that of the error,
-    `reason` what it says to people."""
+    """Nobody heard this stretch of the recording, though it is there: what was said, or who said
+    it, is `missing`. `code` is that of the error, `reason` what it says to people."""
 
     start: float
     end: float
     code: str
     reason: str
+    missing: Literal["words", "speakers"] = "words"
 
 
 class Segment(NamedTuple):

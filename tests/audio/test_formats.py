@@ -132,6 +132,7 @@ def test_a_gap_is_told_in_every_format() -> None:
         {
             "start": 1.5,
             "end": 300.0,
+            "missing": "words",
             "code": "upstream_timeout",
             "reason": "The service was too slow.",
         }

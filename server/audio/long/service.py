@@ -52,7 +52,7 @@ async def transcribed(
         words=woven.words,
         segments=await asyncio.to_thread(woven.segments),
         language=woven.language,
-        gaps=gaps(pieces, failures),
+        gaps=gaps(pieces, failures, "words"),
         seconds=decoded.seconds,
         dropped=tuple(woven.dropped),
     )
@@ -81,7 +81,7 @@ async def diarized(
 
     failures = await _Driven(pieces, diarize, take, tell, rules=rules, clock=clock).run()
     turns, voices = await asyncio.to_thread(_linked, linking, answers)
-    return LongDiarized(turns, gaps(pieces, failures), decoded.seconds, voices)
+    return LongDiarized(turns, gaps(pieces, failures, "speakers"), decoded.seconds, voices)
 
 
 def _linked(
