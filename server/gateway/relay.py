@@ -98,6 +98,11 @@ class Answer:
             await self.head(200, _EVENT_HEADERS)
         await self._send({"type": "http.response.body", "body": comment, "more_body": True})
 
+    async def over(self) -> None:
+        """The end of a stream that was made of remarks."""
+        self.finished = True
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
     async def whole(self, status: int, headers: list[Header], body: bytes) -> None:
         """An answer of ours in one piece."""
         await self.head(status, headers + self.extra)

@@ -4,8 +4,6 @@ A part is asked for with everything that the whole needs, whatever the caller's 
 their times where the service has them. What nobody here knows is passed on as it came.
 """
 
-from collections.abc import Sequence
-
 from server.audio.front.dialect.traits import Traits
 from server.audio.front.options import Options
 
@@ -48,15 +46,10 @@ def _vocabulary(options: Options, traits: Traits) -> Fields:
     return fields
 
 
-def diarizing(options: Options, names: Sequence[str] = ()) -> Fields:
-    """For `diarize-chunk` and `diarize`. Known speakers go along with their recordings, for a
-    service that can use them."""
-    fields: Fields = []
-    if options.task == "diarize":
-        if options.model is not None:
-            fields.append(("model", options.model))
-        fields += options.others
-    for name in names or options.names:
-        fields.append(("known_speaker_names[]", name))
-    fields += [("known_speaker_references[]", sound) for sound in options.references]
-    return fields
+def diarizing(options: Options) -> Fields:
+    """For `diarize-chunk` and `diarize`. Known speakers are found by their voices, here: a part
+    does not tell who was meant in the one before."""
+    if options.task != "diarize":
+        return []
+    fields: Fields = [] if options.model is None else [("model", options.model)]
+    return [*fields, *options.others]

@@ -1,0 +1,156 @@
+"""A recording that no engine answers alone: heard in parts, speakers found, put together.
+
+    decode ─┬─ hear parts ── weave ──┬─ attribute ── referee ── scrub ── written
+            └─ diarize parts ─ link ─┘
+Owns the order. Refuses to open the recording (the ear), to decide about parts (`long`), and to
+write the answer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from server.audio import apart
+from server.audio.attribute import attribute
+from server.audio.front.asking import Apart, Hearing
+from server.audio.front.options import Options, Scrubbing
+from server.audio.front.scrubbing import found_in, replaced, text_of
+from server.audio.front.written import Composed, lettered
+from server.audio.long.model import LongDiarized, LongTranscript, Progress, Rules
+from server.audio.long.service import diarized, transcribed
+from server.audio.model import Gap, Said, Word
+from server.audio.referee.model import Refereed
+from server.audio.scrub import service as scrub_service
+from server.audio.sound.model import Decoded
+from server.audio.speakers.link import Known
+from server.base.clock import Clock
+from server.base.errors import InvalidValue, SparkError
+
+Tell = Callable[[Progress], None]
+Referee = Callable[[Sequence[Said]], Awaitable[Refereed]]
+SILENT = -70.0
+"""dB below full scale: what no microphone is as quiet as."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done with plain sound. `telling_apart` is None where nobody asked who spoke,
+    `referee` where nobody is asked."""
+
+    options: Options
+    decoded: Decoded
+    hearing: Hearing
+    telling_apart: Apart | None
+    known: Sequence[Known]
+    referee: Referee | None
+    rules: Rules
+    clock: Clock
+
+
+def check_sound(decoded: Decoded) -> None:
+    """Raises `InvalidValue` for a recording in which nothing sounds: recognisers make up words."""
+    if all(level.quieter_than(SILENT) for level in decoded.levels):
+        raise InvalidValue(
+            f"The recording is silent for all of its {decoded.seconds:.1f} s.",
+            param="file",
+            advice="Look which microphone or channel was recorded.",
+        )
+
+
+async def composed(work: Work, tell: Tell, tell_apart: Tell) -> Composed:
+    """Raises the first error of any of the works, and ends the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            heard = group.create_task(_heard(work, tell))
+            apart_ = group.create_task(_told_apart(work, tell_apart))
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from None
+    found, turns = heard.result(), apart_.result()
+    said = lettered(await asyncio.to_thread(_attributed, found.words, turns), work.options.names)
+    gaps = found.gaps + (() if turns is None else turns.gaps)
+    beside: dict[str, Any] = {}
+    if turns is not None and work.referee is not None:
+        ruled = await work.referee(said)
+        said = ruled.said
+        beside |= ruled.to_dict(text=work.options.scrub is None)
+    if work.options.scrub is not None:
+        said, beside["scrub"] = await scrubbed(said, work.options.scrub)
+    return Composed(
+        said,
+        seconds=work.decoded.seconds,
+        language=found.language or work.options.language,
+        speakers=turns is not None,
+        gaps=_once(gaps),
+        beside=beside,
+    )
+
+
+async def _heard(work: Work, tell: Tell) -> LongTranscript:
+    return await transcribed(work.decoded, work.hearing, tell, work.rules, work.clock)
+
+
+async def _told_apart(work: Work, tell: Tell) -> LongDiarized | None:
+    if work.telling_apart is None:
+        return None
+    return await diarized(
+        work.decoded, work.telling_apart, tell, work.rules, work.clock, known=work.known
+    )
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What is no error of ours goes before one that is: it is a fault of the program."""
+    leaves = list(_leaves(errors))
+    return next((one for one in leaves if not isinstance(one, SparkError)), leaves[0])
+
+
+def _leaves(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for one in errors.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one
+
+
+def _attributed(words: Sequence[Word], turns: LongDiarized | None) -> tuple[Said, ...]:
+    if turns is None:
+        return tuple(Said(word, None, 0.0, False, "none") for word in words)
+    return tuple(attribute(words, turns.turns))
+
+
+def _once(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
+    """Both works may have missed the same part."""
+    return tuple(dict.fromkeys(sorted(gaps, key=lambda gap: (gap.start, gap.end))))
+
+
+# ---- scrub
+
+
+async def scrubbed(
+    said: Sequence[Said], wish: Scrubbing
+) -> tuple[tuple[Said, ...], Mapping[str, Any]]:
+    """Also what was found: kinds and how often, and what the placeholders stand for when that was
+    asked for. Looked for in a process of its own when the text is long."""
+    wanted = wish.wanted
+    raw = orjson.dumps(
+        {
+            "text": text_of(said),
+            "kinds": sorted(wanted.kinds),
+            "languages": wanted.languages,
+            "region": wanted.region,
+            "names": wanted.names,
+            "custom": wanted.custom,
+            "reversible": wish.reversible,
+        }
+    )
+    answer = orjson.loads((await apart.done("scrub", raw, scrub_service.answered)).body)
+    spans = found_in(answer)
+    counts: dict[str, int] = {}
+    for span in spans:
+        counts[span.kind] = counts.get(span.kind, 0) + 1
+    report: dict[str, Any] = {"found": counts}
+    if wish.reversible:
+        report["values"] = answer["values"]
+    return replaced(said, spans), report

@@ -1,0 +1,67 @@
+"""What every request with a recording is worked on with: the shared parts, made once.
+
+Owns nothing but their being together, and the set of requests under way, which are ended when the
+app ends: a recording whose parts are refused because the gateway closes would wait for them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from server.audio.front.dialect.learned import Learned
+from server.audio.front.inner import Seen
+from server.audio.front.room import Room
+from server.audio.long.model import Rules
+from server.audio.sound.ear import Ear
+from server.base.clock import Clock
+from server.base.errors import SparkError, Unavailable
+from server.config.model import Settings
+from server.gateway.listing import Entries
+
+MIB = 1 << 20
+
+
+def nobody() -> list[dict[str, object]]:
+    """No model is served."""
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`tmp` is where uploads lie, `boundary` gives a random one for a form, `entries` are those of
+    `/v1/models`, `seen` is told of the parts of a recording."""
+
+    tmp: Path
+    settings: Callable[[], Settings]
+    ear: Ear
+    clock: Clock
+    boundary: Callable[[], str]
+    entries: Entries = nobody
+    seen: Seen = field(default_factory=Seen)
+    learned: Learned = field(default_factory=Learned)
+    under_way: set[Callable[[SparkError], None]] = field(default_factory=set)
+    room: Room = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "room", Room(self._places, self._space))
+
+    @property
+    def rules(self) -> Rules:
+        audio = self.settings().audio
+        return Rules(
+            part_seconds=audio.part_seconds,
+            overlap_seconds=audio.overlap_seconds,
+            patience=self.settings().gateway.queue_seconds,
+        )
+
+    def _places(self) -> int:
+        return self.settings().audio.max_recordings
+
+    def _space(self) -> int:
+        return self.settings().audio.spool_mb * MIB
+
+    def close(self) -> None:
+        """End what is under way; who asked is told."""
+        error = Unavailable("Spark Control is being stopped.", retry_after=10)
+        for end in tuple(self.under_way):
+            end(error)

@@ -1,0 +1,250 @@
+"""The routes that take recordings: transcriptions, translations, diarize, diarize-chunk.
+
+    upload to disk ── form ── examine ── limits ─┬─ plain: to the engine as it came
+                                                 │    └─ refused what it cannot do ──┐
+                                                 └─ composed: place ── decode ── parts ── written
+Owns one request's way through these, and that it ends with everything it began: the file, the
+place, the parts. The request is begun, shown and accounted for once, whichever way it goes.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from starlette.types import Receive, Scope, Send
+
+from server.audio.front.answering import answering
+from server.audio.front.composing import check_sound
+from server.audio.front.desk import Desk
+from server.audio.front.dialect.learned import Fact
+from server.audio.front.dialect.traits import Traits
+from server.audio.front.doing import Doing, Given
+from server.audio.front.form import read
+from server.audio.front.options import FORMATS, Options, Task
+from server.audio.front.plain import Plain, nothing_more
+from server.audio.front.plan import Limits, Plan, cap, check_length, decide
+from server.audio.front.room import Share
+from server.audio.sound.model import BYTES_PER_SECOND, Decoded, Sound
+from server.audio.sound.spool import FilePart, Form, FormRules, Spool, pieces
+from server.base.errors import InvalidRequest, NotFound, SparkError, UnsupportedMediaType
+from server.gateway.intake.request import named
+from server.gateway.keys.gate import resolved
+from server.gateway.model import Operation, Passage, Route
+from server.gateway.operations import OPERATIONS
+from server.gateway.relay import Answer
+from server.gateway.way import Crew, Way
+
+DIARIZE, CHUNK = "/v1/audio/diarize", "/v1/audio/diarize-chunk"
+TASKS: dict[str, Task] = {
+    "/v1/audio/transcriptions": "transcribe",
+    "/v1/audio/translations": "translate",
+    DIARIZE: "diarize",
+    CHUNK: "diarize",
+}
+"""The routes that this answers."""
+RULES = FormRules(files=2, fields=300, field_bytes=2 << 20, fields_bytes=9 << 20)
+"""Recordings of known speakers come as fields (data URLs)."""
+_OURS = "spark-control"
+_SECOND = (InvalidRequest, UnsupportedMediaType)
+
+
+class Hearing:
+    """A `Front` of the gateway for each route of `TASKS`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def __call__(
+        self,
+        crew: Crew,
+        operation: Operation,
+        passage: Passage,
+        asgi: tuple[Scope, Receive, Send],
+    ) -> None:
+        await Recording(self._desk, crew, operation, passage, asgi).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What came, and what it is."""
+
+    options: Options
+    file: FilePart
+    sound: Sound
+    most: float
+    share: Share
+
+
+class Recording(Way):
+    """One request."""
+
+    __slots__ = ("_answer", "_desk", "_doing", "_send")
+
+    def __init__(
+        self,
+        desk: Desk,
+        crew: Crew,
+        operation: Operation,
+        passage: Passage,
+        asgi: tuple[Scope, Receive, Send],
+    ) -> None:
+        scope, receive, send = asgi
+        super().__init__(crew, operation, passage, scope, receive)
+        self._desk = desk
+        self._send = send
+        self._answer = Answer(send, passage, named=operation.named_events)
+        self._doing: Doing | None = None
+
+    async def run(self) -> None:
+        self._desk.under_way.add(self.end)
+        try:
+            await super().run()
+        finally:
+            self._desk.under_way.discard(self.end)
+
+    async def _fail(self, error: SparkError) -> None:
+        self._answer.extra += self._crew.gatekeeper.headers_for(self._passage.caller)
+        await self._answer.fail(error, self._passage.request_id)
+
+    def _account(self) -> None:
+        if self._doing is not None:
+            self._passage.used = self._doing.used()
+        super()._account()
+
+    async def _go(self) -> None:
+        crew, desk = self._crew, self._desk
+        crew.gatekeeper.enter(self._passage.caller)
+        limit = crew.settings().max_upload_mb << 20
+        share = Share(desk.room)
+        try:
+            async with Spool(desk.tmp, limit, RULES) as spool:
+                form = await spool.form(self._scope["headers"], self._arriving(limit, share))
+                self._presence.listen()
+                await self._taken(spool, await self._understood(form, share))
+        finally:
+            share.give_back()
+
+    async def _arriving(self, limit: int, share: Share) -> AsyncIterator[bytes]:
+        async for piece in pieces(self._receive, limit):
+            share.take(len(piece))
+            self._passage.bytes_in += len(piece)
+            yield piece
+
+    async def _understood(self, form: Form, share: Share) -> _Taken:
+        options = read(TASKS[self._operation.path], form.fields)
+        if options.model is None:
+            options = replace(options, model=named(self._operation, self._scope))
+        self._passage.asked = options.model or ""
+        self._passage.stream = options.stream
+        file = recording_of(form)
+        most, setting = cap(options, self._limits())
+        sound = await self._desk.ear.examine(file.path, file.offset, file.length, most)
+        check_length(sound, most, setting)
+        return _Taken(options, file, sound, most, share)
+
+    def _limits(self) -> Limits:
+        audio = self._desk.settings().audio
+        return Limits(audio.max_transcribe_seconds, audio.max_diarize_seconds, audio.long_seconds)
+
+    # -- which way
+
+    async def _taken(self, spool: Spool, taken: _Taken) -> None:
+        crew, desk, passage = self._crew, self._desk, self._passage
+        route = resolved(crew.router, self._operation, taken.options.model, passage.caller)
+        passage.model = route.model
+        services = desk.settings().services
+        found = answering(route, services, desk.learned, crew.monotonic())
+        plan = decide(
+            taken.options, taken.sound, found.traits, self._limits(), diarizer=self._diarizer()
+        )
+        if self._operation.path == CHUNK:
+            plan = Plan(tuple(reason for reason in plan.reasons if reason != "long"))
+        if plan.composed:
+            crew.gatekeeper.allow(passage.caller, self._operation, route)
+            await self._composed(spool, taken, route, plan)
+            return
+        refused = await self._plain(spool, taken, found.traits)
+        if refused is not None:
+            await self._composed(spool, taken, route, plan)
+            # The rest of the request was good: it was the engine that could not.
+            fact = refusal(refused, taken.options, taken.sound)
+            desk.learned.note(refused.source, fact, crew.monotonic())
+
+    def _diarizer(self) -> bool:
+        try:
+            resolved(self._crew.router, OPERATIONS[DIARIZE], None, self._passage.caller)
+        except NotFound:
+            return False
+        return True
+
+    async def _plain(self, spool: Spool, taken: _Taken, traits: Traits) -> SparkError | None:
+        """What was refused that the engine cannot do, and that can still be composed."""
+        operation = self._operation
+        if operation.path == DIARIZE and traits.diarize_path is not None:
+            operation = replace(operation, upstream_path=traits.diarize_path)
+        plain = Plain(
+            self._crew,
+            operation,
+            self._passage,
+            (self._scope, spool.replayed(nothing_more), self._send),
+            lambda error: may_be_composed(error, taken.options),
+        )
+        self._answer = plain.answer
+        stop = self._passage.stop
+        await plain.run()
+        self._passage.stop = stop
+        if plain.refused is not None:
+            self._answer = Answer(self._send, self._passage, named=False)
+        return plain.refused
+
+    async def _composed(self, spool: Spool, taken: _Taken, route: Route, plan: Plan) -> None:
+        desk, passage, crew = self._desk, self._passage, self._crew
+        async with desk.room.place(crew.settings().queue_seconds):
+            passage.admitted = crew.monotonic()
+            decoded = await self._decoded(spool, taken)
+            given = Given(taken.options, plan, decoded, spool.folder)
+            self._doing = Doing(desk, crew, self._operation, passage, given)
+            await self._doing.answer(self._answer, route)
+
+    async def _decoded(self, spool: Spool, taken: _Taken) -> Decoded:
+        """16 kHz, one channel, with some more for the envelope."""
+        taken.share.take(round(taken.sound.seconds * BYTES_PER_SECOND * 1.01) + 65_536)
+        file = taken.file
+        decoded = await self._desk.ear.decode(
+            file.path,
+            file.offset,
+            file.length,
+            folder=spool.folder,
+            channels="mixed",
+            most_seconds=taken.most,
+        )
+        check_sound(decoded)
+        return decoded
+
+
+def recording_of(form: Form) -> FilePart:
+    """The one that is meant. Raises `InvalidRequest`."""
+    meant = [one for one in form.files if one.name == "file"] or list(form.files)
+    if len(meant) == 1:
+        return meant[0]
+    problem = "no recording" if not meant else "more than one recording"
+    raise InvalidRequest(
+        f"The form has {problem}.", param="file", advice="Send one file in the field `file`."
+    )
+
+
+def may_be_composed(error: SparkError, options: Options) -> bool:
+    """Whether a service refused something that can be done here: its container, or the format."""
+    if error.source == _OURS or not isinstance(error, _SECOND):
+        return False
+    if options.format == "diarized_json" or options.format not in FORMATS:
+        return False  # nobody here knows it, or who spoke
+    if isinstance(error, UnsupportedMediaType):
+        return True
+    return options.task != "diarize" and (options.format not in {"json", "text"} or options.stream)
+
+
+def refusal(error: SparkError, options: Options, sound: Sound) -> Fact:
+    """What a service turned out not to do."""
+    if isinstance(error, UnsupportedMediaType):
+        return ("container", sound.container)
+    return "no-stream" if options.format in {"json", "text"} else ("format", options.format)
