@@ -1,0 +1,48 @@
+"""The studio and the sounds, made once for all tests of a run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import pytest
+
+from tests.speech.call import Call, call
+from tests.speech.scene import Scene, played
+from tests.speech.scripts import MEETING, PAIR
+from tests.speech.spoken import Spoken, Voices
+from tests.speech.studio import Studio, running_studio
+
+OVERLAP = 1.2
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What the tests listen to. Each is put together when it is first asked for."""
+
+    spoken: Spoken
+
+    @cached_property
+    def meeting(self) -> Scene:
+        """Four voices in turn, about two minutes."""
+        return played(MEETING, self.spoken)
+
+    @cached_property
+    def pair(self) -> Scene:
+        """Two voices; every second line begins before the one before it ended."""
+        return played(PAIR, self.spoken, overlap=OVERLAP)
+
+    @cached_property
+    def call(self) -> Call:
+        """Two sides over loudspeakers."""
+        return call(self.spoken)
+
+
+@pytest.fixture(scope="session")
+def scenes() -> Scenes:
+    return Scenes(Voices())
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    with running_studio(tmp_path_factory.mktemp("studio")) as made:
+        yield made

@@ -1,0 +1,156 @@
+"""The product over the reference engine: both as processes of their own, asked over HTTP.
+
+Owns starting and ending them, and the settings that these tests change. What is measured is what a
+caller of the gateway gets.
+"""
+
+import io
+import signal
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+import yaml
+
+from tests.e2e.running import ROOT, environment, free_port, until
+from tests.speech.judge import Judge, running_judge
+from tests.speech.room import RATE, Sound
+from tests.speech.scene import pcm
+
+LONG = 300.0
+
+
+def wav(*channels: Sound) -> bytes:
+    """A RIFF file of 16 bit."""
+    whole = [pcm(one) for one in channels]
+    size = min(map(len, whole))
+    frames = whole[0][:size]
+    if len(whole) == 2:
+        left, right = (memoryview(one[:size]).cast("h") for one in whole)
+        mixed = memoryview(bytearray(size * 2)).cast("h")
+        for at in range(len(left)):
+            mixed[2 * at], mixed[2 * at + 1] = left[at], right[at]
+        frames = mixed.tobytes()
+    made = io.BytesIO()
+    with wave.open(made, "wb") as out:
+        out.setnchannels(len(whole))
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(frames)
+    return made.getvalue()
+
+
+class Studio:
+    """`http` is a client of the gateway."""
+
+    def __init__(self, folder: Path, app: int, engine: int, judge: Judge) -> None:
+        self.judge = judge
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{app}", timeout=LONG)
+        self._config = folder / "config.yaml"
+        services = [
+            {"name": name, "kind": kind, "host": "here", "port": port}
+            for name, kind, port in (
+                ("ears", "asr", engine),
+                ("voices", "tts", engine),
+                ("who", "diarize", engine),
+                ("judge", "llm", judge.port),
+            )
+        ]
+        self._body: dict[str, Any] = {
+            "hosts": [{"name": "here", "address": "127.0.0.1", "port": 1, "user": "nobody"}],
+            "services": services,
+            "gateway": {"auto_swap": False},
+        }
+        self.settings()
+
+    def settings(self, **audio: Any) -> None:
+        """These of `audio`, the others as they come."""
+        self._config.write_text(yaml.safe_dump({**self._body, "audio": audio}, sort_keys=False))
+
+    def heard(self, sound: bytes, **form: Any) -> Any:
+        """A transcription, as JSON."""
+        given = {"model": "ears", "response_format": "verbose_json", **form}
+        return self._asked("transcriptions", {"file": ("a.wav", sound)}, given).json()
+
+    def written(self, sound: bytes, form: str) -> str:
+        files = {"file": ("a.wav", sound)}
+        given = {"model": "ears", "response_format": form}
+        return self._asked("transcriptions", files, given).text
+
+    def told(self, sound: bytes, **form: Any) -> Any:
+        """Who spoke when."""
+        return self._asked("diarize", {"file": ("a.wav", sound)}, {"model": "who", **form}).json()
+
+    def merged(self, mic: bytes, system: bytes, **form: Any) -> Any:
+        """Two channels as one conversation."""
+        files = {"mic": ("mic.wav", mic), "system": ("system.wav", system)}
+        return self._asked("label-merge", files, {"model": "ears", **form}).json()
+
+    def said(self, text: str, voice: str) -> bytes:
+        """Text as sound."""
+        body = {"model": "voices", "input": text, "voice": voice, "response_format": "wav"}
+        got = self.http.post("/v1/audio/speech", json=body)
+        assert got.status_code == 200, got.text
+        return got.content
+
+    def _asked(self, path: str, files: dict[str, Any], form: dict[str, Any]) -> httpx.Response:
+        got = self.http.post(f"/v1/audio/{path}", files=files, data=form)
+        assert got.status_code == 200, got.text
+        return got
+
+
+@contextmanager
+def running_studio(folder: Path) -> Iterator[Studio]:
+    app, engine = free_port(), free_port()
+    log = folder / "studio.log"
+    with running_judge() as judge, log.open("ab") as out:
+        studio = Studio(folder, app, engine, judge)
+        made = [
+            _started(["engine", "audio", "--port", str(engine)], out),
+            _started(["serve", "--data", str(folder), "--port", str(app)], out),
+        ]
+        try:
+            for url in (f"http://127.0.0.1:{engine}/health", f"http://127.0.0.1:{app}/livez"):
+                until(partial(_answers, made, log, url), url, LONG)
+            yield studio
+        finally:
+            studio.http.close()
+            for one in made:
+                _ended(one)
+
+
+def _started(verb: list[str], out: IO[bytes]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "server.cli.main", *verb],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=out,
+        start_new_session=True,
+        env=environment(),
+    )
+
+
+def _answers(made: list["subprocess.Popen[bytes]"], log: Path, url: str) -> bool:
+    if any(one.poll() is not None for one in made):
+        raise AssertionError(f"a process ended:\n{log.read_text()[-3000:]}")
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _ended(one: "subprocess.Popen[bytes]") -> None:
+    if one.poll() is None:
+        one.send_signal(signal.SIGTERM)
+        try:
+            one.wait(15)
+        except subprocess.TimeoutExpired:
+            one.kill()
+            one.wait()
