@@ -1,7 +1,6 @@
 """What of a recording nobody heard. Pure."""
 
 from collections.abc import Mapping, Sequence
-
 from typing import Literal
 
 from server.audio.long.parts import Failure

@@ -70,7 +70,8 @@ def in_order(words: Sequence[Word], seconds: float) -> list[Word]:
             end = word.end if isfinite(word.end) else start
         else:
             # Its own times are wrong: it shares the time before the next word that is right.
-            until = words[after].start if after < len(words) else seconds
+            until = min(words[after].start, seconds) if after < len(words) else seconds
+            start = max(reached, min(mended[-1].end, until)) if mended else reached
             end = start + max(0.0, until - start) / (after - index + 1)
         end = min(max(end, start), seconds)
         mended.append(word._replace(start=start, end=end))
