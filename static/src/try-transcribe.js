@@ -9,8 +9,8 @@
   const { form, Failure, value } = kit;
 
   const file = kit.field("file");
-  const system = kit.field("system");
-  const second = form.querySelector("[data-second]");
+  const second = form.querySelector("template[data-second]").content.firstElementChild;
+  const system = second.querySelector("input");
   const status = document.getElementById("try-status");
   const progress = document.getElementById("try-progress");
   const bar = progress.querySelector("progress");
@@ -66,8 +66,9 @@
     kit.field("language").disabled = who;
     kit.field("words").disabled = who || both() || value("response_format") !== "verbose_json";
     diarize.disabled = nobodyTells || who || both();
-    second.hidden = !both();
-    system.disabled = kit.field("second").disabled = !both();
+    if (both()) drop.after(second);
+    else second.remove();
+    kit.field("second").disabled = !both();
     drop.querySelector("[data-first]").textContent = both() ? "The microphone" : "Recording";
   };
   for (const option of task.options) {

@@ -52,7 +52,7 @@ def test_words_share_their_line_by_length() -> None:
     assert made[0].start == turn.start
     assert made[-1].end == pytest.approx(turn.end)
     assert all(
-        one.end == pytest.approx(two.start) for one, two in zip(made, made[1:], strict=False)
+        one.end == pytest.approx(two.start) for one, two in pairwise(made)
     )
 
 
