@@ -17,7 +17,11 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from server.audio import merging
+from server.audio.front.desk import Desk
+from server.audio.front.hearing import TASKS, Hearing
+from server.audio.front.inner import Seen
 from server.audio.scrub import service as scrubbing
+from server.audio.sound.ear import Ear
 from server.auth.ledger import SessionLedger
 from server.auth.local import BYTES as LOCAL_BYTES
 from server.auth.local import LocalToken
@@ -219,10 +223,12 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
             key, service.split("@", 1)[0], day_of(clock.now()), seconds
         ),
     )
-    gateway = Gateway(
-        router=GatewayRouter(demand=demand, admission=admission, settings=settings),
-        upstream=upstream,
-        settings=lambda: store.current.gateway,
+    desk = Desk(
+        tmp=data.tmp,
+        settings=settings,
+        ear=Ear(),
+        clock=clock,
+        boundary=lambda: secrets.token_hex(16),
         entries=lambda: listing(
             catalog.snapshot(),
             swaps.layout(),
@@ -231,6 +237,15 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
             services=store.current.services,
             verdicts={one.name: one.verdict for one in fleet.services()},
         ),
+        # The parts of a recording are shown and take GPU time; the whole is what is counted.
+        seen=Seen(load.began, (load.busy.ended, load.activity.ended)),
+    )
+    gateway = Gateway(
+        router=GatewayRouter(demand=demand, admission=admission, settings=settings),
+        upstream=upstream,
+        settings=lambda: store.current.gateway,
+        entries=desk.entries,
+        fronts=dict.fromkeys(TASKS, Hearing(desk)),
         gatekeeper=gate,
         tap=make_tap,
         cache=load.cache,
@@ -306,6 +321,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         swap_metrics=SwapMetrics(registry, bus),
         notices=notices,
         inflight=inflight,
+        desk=desk,
         admission=admission,
         probing=Probing(admission=admission, client=upstream, settings=settings, clock=clock),
         demand=demand,

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
+from server.audio.front.desk import Desk
 from server.auth.local import LocalToken
 from server.auth.service import Auth
 from server.base.bus import EventBus
@@ -74,6 +75,7 @@ class App:
     swap_metrics: SwapMetrics
     notices: NoticeBoard
     inflight: InFlight
+    desk: Desk
     admission: Admission
     probing: Probing
     demand: Demand
@@ -114,6 +116,7 @@ class App:
     async def begin_shutdown(self) -> None:
         """Tell every open stream, so that the server can end: event streams, then chat answers."""
         self.bus.close()
+        self.desk.close()
         self.admission.close()
         await self.inflight.close(SHUTDOWN_GRACE_SECONDS)
 
@@ -136,6 +139,7 @@ class App:
         await self.examinations.close()
         await self.fleet.close()
         await self.pool.close()
+        await self.desk.ear.close()
         await self.upstream.close()
         self.local.remove()
         await self._save_sessions()

@@ -1,0 +1,169 @@
+"""A gateway whose routes for recordings are answered as in the product, recordings, and services."""
+
+import io
+import wave
+from array import array
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from math import pi, sin
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from server.audio.front.desk import Desk
+from server.audio.front.hearing import TASKS, Hearing
+from server.audio.front.inner import Seen
+from server.audio.sound.ear import Ear
+from server.base.clock import SystemClock
+from server.config.model import Audio, Service, Settings
+from tests.gateway.made import Running, gateway
+from tests.gateway.running import ScriptedEngine, serve
+
+RATE = 16_000
+TRANSCRIBE = "/v1/audio/transcriptions"
+
+
+def wav(seconds: float, *, loud: float = 0.3, rate: int = RATE) -> bytes:
+    """A tone of 220 Hz that pauses for half a second every two."""
+    cycle = array("h", (round(32767 * loud * sin(2 * pi * 220 * i / rate)) for i in range(rate)))
+    block = array("h", cycle)
+    block.extend(cycle[: rate // 2])
+    block.extend(array("h", bytes(rate)))  # half a second of nothing
+    whole = array("h")
+    while len(whole) < seconds * rate:
+        whole.extend(block)
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(whole[: round(seconds * rate)].tobytes())
+    return out.getvalue()
+
+
+@dataclass
+class Room:
+    """What a test looks at."""
+
+    running: Running
+    desk: Desk
+    tmp: Path
+    seen: list[Any] = field(default_factory=list)
+
+    async def ask(
+        self,
+        recording: bytes,
+        path: str = TRANSCRIBE,
+        *,
+        filename: str = "a.wav",
+        **fields: Any,
+    ) -> "Told":
+        form = aiohttp.FormData()
+        for name, value in fields.items():
+            for one in value if isinstance(value, list) else [value]:
+                form.add_field(name, one)
+        form.add_field("file", recording, filename=filename, content_type="audio/wav")
+        async with self.running.session.post(self.running.url + path, data=form) as got:
+            return Told(got.status, dict(got.headers), await got.read())
+
+    def left(self) -> list[str]:
+        """What lies on the disk."""
+        return sorted(one.name for one in self.tmp.iterdir())
+
+
+@dataclass(frozen=True)
+class Told:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        import orjson
+
+        return orjson.loads(self.body)
+
+    @property
+    def error(self) -> Any:
+        return self.json["error"]
+
+
+@asynccontextmanager
+async def room(
+    tmp: Path,
+    *,
+    asr: ScriptedEngine | None = None,
+    diarizer: ScriptedEngine | None = None,
+    services: Mapping[str, Any] | None = None,
+    audio: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> AsyncIterator[Room]:
+    """`services` are further settings of the service `ears`."""
+    ear = Ear()
+    numbers = count()
+    seen: list[Any] = []
+    running: list[Running] = []
+
+    def settings() -> Settings:
+        whole = running[0].whole_settings()
+        return whole.model_copy(update={"audio": Audio(**(audio or {}))})
+
+    desk = Desk(
+        tmp=tmp,
+        settings=settings,
+        ear=ear,
+        clock=SystemClock(),
+        boundary=lambda: f"boundary{next(numbers)}",
+        seen=Seen(ended=[seen.append]),
+    )
+    fronts = dict.fromkeys(TASKS, Hearing(desk))
+    options.setdefault("max_upload_mb", 16)
+    async with gateway(fronts=fronts, **options) as gate:
+        running.append(gate)
+        async with _services(gate, asr, diarizer, services or {}):
+            try:
+                yield Room(gate, desk, tmp, seen)
+            finally:
+                await ear.close()
+
+
+@asynccontextmanager
+async def _services(
+    gate: Running,
+    asr: ScriptedEngine | None,
+    diarizer: ScriptedEngine | None,
+    more: Mapping[str, Any],
+) -> AsyncIterator[None]:
+    from contextlib import AsyncExitStack
+
+    from tests.gateway.made import service
+
+    async with AsyncExitStack() as stack:
+        made: list[Service] = []
+        for name, kind, engine in (("ears", "asr", asr), ("voices", "diarize", diarizer)):
+            if engine is not None:
+                url = await stack.enter_async_context(serve(engine))
+                made.append(service(name, kind, url, **(more if name == "ears" else {})))
+        gate.services = tuple(made)
+        yield
+
+
+def fields_of(raw: bytes) -> dict[str, list[str]]:
+    """The fields of a form that a service was sent, without its file."""
+    boundary = raw[2 : raw.index(b"\r\n")]
+    found: dict[str, list[str]] = {}
+    for part in raw.split(b"--" + boundary):
+        head, _, value = part.partition(b"\r\n\r\n")
+        if b'name="' in head and b"filename" not in head:
+            name = head.split(b'name="')[1].split(b'"')[0].decode()
+            found.setdefault(name, []).append(value[:-2].decode())
+    return found
+
+
+def words(*texts: str, step: float = 0.5) -> Sequence[dict[str, Any]]:
+    return [
+        {"word": text, "start": i * step, "end": i * step + 0.4} for i, text in enumerate(texts)
+    ]
