@@ -27,6 +27,7 @@ class Verb(NamedTuple):
 VERBS = {
     "serve": Verb("serve", "Run Spark Control."),
     "sim": Verb("sim", "Run a simulated cluster: SSH servers and engines on loopback addresses."),
+    "engine": Verb("engine", "The reference engine: a small speech service on the CPU."),
     "status": Verb("status", "What is served, what is being swapped, how the hosts are."),
     "hosts": Verb("hosts", "List, add, remove, check hosts; accept a new host key."),
     "services": Verb("services", "List services; start, stop and restart one."),
