@@ -26,8 +26,8 @@ from server.base.errors import (
 )
 from server.base.files import storage_error
 
-MEMORY_BYTES = 2 << 30
-"""Address space of a child: the libraries take half a GiB of it before they do anything."""
+MEMORY_BYTES = 1 << 30
+"""Address space of a child: the libraries take 0.2 GiB of it before they do anything."""
 FILE_BYTES = 16 << 30
 OPEN_SECONDS = 20.0
 SECONDS_A_MIB = 0.25

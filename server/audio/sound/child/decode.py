@@ -6,7 +6,7 @@ Owns that a second of the files is a second of the recording: where packets are 
 the recorder, silence that was not sent, damage) there is silence. Resampling is libsoxr's.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,18 @@ import av.error
 import numpy as np
 import soxr  # type: ignore[import-untyped]
 from av.audio.frame import AudioFrame
-from numpy.typing import NDArray
 
 from server.audio.sound.child import refusal
 from server.audio.sound.child.envelope import Channel
+from server.audio.sound.child.gather import Floats, Gathered, Shape, shape_of
 from server.audio.sound.child.opened import Opened, opened
 from server.audio.sound.model import FULL_SCALE, RATE
-
-Floats = NDArray[np.float32]
 
 MOST_CHANNELS = 8
 _JUMP = 0.1
 """Seconds by which times may be off before they are believed: recorders round them."""
-_LOUDEST = 8.0
 _BLOCK = 0.5
 _SLACK = 1.0
-_FULL = {2: 1 << 15, 4: 1 << 31, 8: 1 << 63}
-"""Full scale of whole numbers, by their bytes."""
 
 
 def decoded(args: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,35 +83,65 @@ class Player:
     def __init__(self, channels: list[Channel], most: float) -> None:
         self._channels = channels
         self._most = most
-        self._rate = 0
+        self._shape: Shape = 0, "", 0
+        self._gathered: Gathered | None = None
         self._resampler: soxr.ResampleStream | None = None
-        self._held: list[Floats] = []
-        self._holding = 0
+        self._base = 0.0  # seconds of a unit of time
+        self._rate = 0
         self._taken = 0  # samples of the present rate since `_origin`
         self._origin: float | None = None
 
     def put(self, frame: AudioFrame) -> None:
-        if frame.sample_rate != self._rate:
-            self._change(frame.sample_rate)
-        sound = self._arranged(floats(frame))
-        if frame.pts is not None and frame.time_base is not None:
-            for silence in self._missing(float(frame.pts * frame.time_base)):
-                self._take(silence)
-        self._take(sound)
+        shape = shape_of(frame)
+        gathered = self._gathered
+        if gathered is None or shape != self._shape:
+            gathered = self._change(frame, shape)
+        if frame.pts is not None:
+            self._catch_up(frame.pts * self._base)
+        gathered.add(frame)
+        self._taken += frame.samples
+        if gathered.samples >= _BLOCK * self._rate:
+            self._resample(gathered.taken())
 
     def finish(self) -> None:
-        self._give(last=True)
+        self._drain()
         for channel in self._channels:
             channel.finish()
 
-    def _change(self, rate: int) -> None:
-        """A new rate within a recording: times go on from here."""
-        self._give(last=True)
-        self._rate, self._taken, self._origin = rate, 0, None
-        count = len(self._channels)
-        self._resampler = (
-            None if rate == RATE else soxr.ResampleStream(rate, RATE, count, dtype="float32")
-        )
+    def _change(self, frame: AudioFrame, shape: Shape) -> Gathered:
+        """The first frame, or another kind of sound within a recording."""
+        rate = shape[0]
+        if rate == self._rate and self._gathered is not None:
+            self._resample(self._gathered.taken())
+        else:
+            self._drain()
+            self._rate, self._taken, self._origin = rate, 0, None
+            count = len(self._channels)
+            self._resampler = (
+                None if rate == RATE else soxr.ResampleStream(rate, RATE, count, dtype="float32")
+            )
+        self._base = float(frame.time_base or 0)
+        self._shape, self._gathered = shape, Gathered(shape)
+        return self._gathered
+
+    def _catch_up(self, time: float) -> None:
+        """Silence up to `time`. Times that go back begin a new count."""
+        here = self._taken / self._rate
+        if self._origin is None or time - self._origin < here - _JUMP:
+            self._origin = time - here
+            return
+        gap = time - self._origin - here
+        if gap <= _JUMP or self._gathered is None:
+            return
+        if gap > self._most + _SLACK:
+            raise refusal.too_long(self._most)
+        self._resample(self._gathered.taken())
+        left = round(gap * self._rate)
+        self._taken += left
+        while left > 0:
+            size = min(left, self._rate)
+            left -= size
+            self._resample(np.zeros((size, len(self._channels)), np.float32))
 
     def _arranged(self, sound: Floats) -> Floats:
         """As many channels as are written: mixed, or each; one that is missing is as the first."""
@@ -129,56 +154,16 @@ class Player:
         columns = [number if number < there else 0 for number in range(wanted)]
         return sound[:, columns]
 
-    def _missing(self, time: float) -> Iterator[Floats]:
-        """Silence up to `time`, in blocks. Times that go back begin a new count."""
-        here = self._taken / self._rate
-        if self._origin is None or time - self._origin < here - _JUMP:
-            self._origin = time - here
-            return
-        gap = time - self._origin - here
-        if gap <= _JUMP:
-            return
-        if gap > self._most + _SLACK:
-            raise refusal.too_long(self._most)
-        left = round(gap * self._rate)
-        while left > 0:
-            size = min(left, self._rate)
-            left -= size
-            yield np.zeros((size, len(self._channels)), np.float32)
+    def _drain(self) -> None:
+        if self._gathered is not None:
+            self._resample(self._gathered.taken(), last=True)
 
-    def _take(self, sound: Floats) -> None:
-        self._held.append(sound)
-        self._taken += len(sound)
-        self._holding += len(sound)
-        if self._holding >= _BLOCK * self._rate:
-            self._give()
-
-    def _give(self, *, last: bool = False) -> None:
-        if not self._rate:
-            return
-        count = len(self._channels)
-        held = self._held or [np.zeros((0, count), np.float32)]
-        sound = np.concatenate(held)
-        self._held, self._holding = [], 0
+    def _resample(self, sound: Floats, *, last: bool = False) -> None:
+        sound, count = self._arranged(sound), len(self._channels)
         if self._resampler is not None:
             sound = self._resampler.resample_chunk(sound, last=last).reshape(-1, count)
-        whole = np.rint(sound * FULL_SCALE).clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+        whole = np.rint(sound * np.float32(FULL_SCALE)).clip(-FULL_SCALE, FULL_SCALE - 1)
         for number, channel in enumerate(self._channels):
-            channel.put(whole[:, number])
+            channel.put(whole[:, number].astype(np.int16))
         if self._channels[0].samples > (self._most + _SLACK) * RATE:
             raise refusal.too_long(self._most)
-
-
-def floats(frame: AudioFrame) -> Floats:
-    """Samples by channel, from -1 to 1 where the recording keeps to that. What is not a number, or
-    endless, is silence: a resampler would spread it over everything that follows."""
-    raw: NDArray[Any] = frame.to_ndarray()
-    sound = raw.T if frame.format.is_planar else raw.reshape(-1, frame.layout.nb_channels)
-    if sound.dtype.kind == "f":
-        if not np.abs(sound).max(initial=0) <= _LOUDEST:
-            sound = np.nan_to_num(sound, nan=0.0, posinf=0.0, neginf=0.0)
-            sound = sound.clip(-_LOUDEST, _LOUDEST)
-        return sound.astype(np.float32, copy=False)
-    if sound.dtype == np.uint8:
-        return (sound.astype(np.float32) - np.float32(128)) * np.float32(1 / 128)
-    return sound.astype(np.float32) * np.float32(1 / _FULL[sound.dtype.itemsize])

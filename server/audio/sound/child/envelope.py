@@ -6,6 +6,7 @@ filled to its end.
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -46,8 +47,15 @@ class Channel:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is None:
+            for file in self._files:
+                file.close()
+            return
         for file in self._files:
-            file.close()
+            with suppress(OSError):  # the disk's refusal was told already
+                file.close()
+        for path in (self.path, self.envelope):
+            path.unlink(missing_ok=True)
 
     def put(self, samples: Samples) -> None:
         self._look(len(samples) * SAMPLE_BYTES)
