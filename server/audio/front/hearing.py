@@ -101,6 +101,11 @@ class Recording(Way):
         finally:
             self._desk.under_way.discard(self.end)
 
+    def end(self, error: SparkError) -> None:
+        """Who has its answer may leave: what is still done with it, such as keeping it, goes on."""
+        if not self._answer.finished:
+            super().end(error)
+
     async def _fail(self, error: SparkError) -> None:
         self._answer.extra += self._crew.gatekeeper.headers_for(self._passage.caller)
         await self._answer.fail(error, self._passage.request_id)

@@ -1,4 +1,4 @@
-"""A gateway whose routes for recordings are answered as in the product, recordings, and services."""
+"""A gateway whose routes for recordings are answered as in the product; recordings; services."""
 
 import io
 import wave

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from starlette.types import Send
-
-from tests.audio.front.made import TRANSCRIBE, fields_of, room, wav, words
-from tests.gateway.running import Call, ScriptedEngine, begin, part, whole
+from tests.audio.front.made import fields_of, room, wav, words
+from tests.gateway.running import ScriptedEngine, whole
 
 VERBOSE = {
     "task": "transcribe",
