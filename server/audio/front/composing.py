@@ -27,12 +27,10 @@ from server.audio.scrub import service as scrub_service
 from server.audio.sound.model import Decoded
 from server.audio.speakers.link import Known
 from server.base.clock import Clock
-from server.base.errors import InvalidValue, SparkError
+from server.base.errors import SparkError
 
 Tell = Callable[[Progress], None]
 Referee = Callable[[Sequence[Said]], Awaitable[Refereed]]
-SILENT = -70.0
-"""dB below full scale: what no microphone is as quiet as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +46,6 @@ class Work:
     referee: Referee | None
     rules: Rules
     clock: Clock
-
-
-def check_sound(decoded: Decoded) -> None:
-    """Raises `InvalidValue` for a recording in which nothing sounds: recognisers make up words."""
-    if all(level.quieter_than(SILENT) for level in decoded.levels):
-        raise InvalidValue(
-            f"The recording is silent for all of its {decoded.seconds:.1f} s.",
-            param="file",
-            advice="Look which microphone or channel was recorded.",
-        )
 
 
 async def composed(work: Work, tell: Tell, tell_apart: Tell) -> Composed:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from starlette.types import Receive, Scope, Send
 
 from server.audio.front.answering import answering
-from server.audio.front.composing import check_sound
 from server.audio.front.desk import Desk
 from server.audio.front.dialect.learned import Fact
 from server.audio.front.dialect.traits import Traits
@@ -23,6 +22,7 @@ from server.audio.front.options import FORMATS, Options, Task
 from server.audio.front.plain import Plain, nothing_more
 from server.audio.front.plan import Limits, Plan, cap, check_length, decide
 from server.audio.front.room import Share
+from server.audio.front.silence import check_level, check_loud
 from server.audio.sound.model import BYTES_PER_SECOND, Decoded, Sound
 from server.audio.sound.spool import FilePart, Form, FormRules, Spool, pieces
 from server.base.errors import InvalidRequest, NotFound, SparkError, UnsupportedMediaType
@@ -186,6 +186,8 @@ class Recording(Way):
         operation = self._operation
         if operation.path == DIARIZE and traits.diarize_path is not None:
             operation = replace(operation, upstream_path=traits.diarize_path)
+        file = taken.file
+        await check_loud(self._desk.ear, file.path, file.offset, file.length, taken.sound.seconds)
         plain = Plain(
             self._crew,
             operation,
@@ -222,7 +224,7 @@ class Recording(Way):
             channels="mixed",
             most_seconds=taken.most,
         )
-        check_sound(decoded)
+        check_level(decoded)
         return decoded
 
 

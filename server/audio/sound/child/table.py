@@ -10,10 +10,11 @@ from typing import Any
 
 from server.audio.sound.child.decode import decoded
 from server.audio.sound.child.examine import examined
+from server.audio.sound.child.loud import loud
 
 Answer = Mapping[str, Any]
 Op = Callable[[Mapping[str, Any]], Answer]
 
 
 def ops() -> Mapping[str, Op]:
-    return {"examine": examined, "decode": decoded}
+    return {"examine": examined, "decode": decoded, "loud": loud}
