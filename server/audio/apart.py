@@ -20,7 +20,7 @@ import orjson
 from server.base.errors import InvalidValue, PayloadTooLarge
 from server.gateway.client.here import Answered
 
-Job = Literal["scrub", "scrub-text", "label-merge"]
+Job = Literal["scrub", "scrub-text", "scrub-words", "label-merge"]
 SMALL = 4096
 """Bytes that are worked on in a thread: the start of a process costs more than they do."""
 SECONDS = 120.0
@@ -29,11 +29,16 @@ _ROOT = Path(__file__).parents[2]
 
 
 async def done(
-    job: Job, raw: bytes, here: Callable[[bytes], Answered], seconds: float = SECONDS
+    job: Job,
+    raw: bytes,
+    here: Callable[[bytes], Answered],
+    seconds: float = SECONDS,
+    *,
+    always: bool = False,
 ) -> Answered:
     """`here` does the same as `job`. Raises what it raises, and `PayloadTooLarge`: what a caller
-    can bring about by what it sends must not count against us."""
-    if len(raw) <= SMALL:
+    can bring about by what it sends must not count against us. `always`: however small it is."""
+    if len(raw) <= SMALL and not always:
         return await asyncio.to_thread(here, raw)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "server.audio.work", job, str(round(seconds) + 5)),

@@ -14,6 +14,7 @@ import orjson
 from server.audio import merging
 from server.audio.apart import Job
 from server.audio.scrub import service as scrubbing
+from server.audio.scrub import transcripts
 from server.base.errors import InvalidValue
 from server.gateway.client.here import Answered
 
@@ -22,6 +23,7 @@ def jobs() -> Mapping[Job, Callable[[bytes], Answered]]:
     return {
         "scrub": scrubbing.answered,
         "scrub-text": scrubbing.answered_text,
+        "scrub-words": transcripts.answered,
         "label-merge": merging.answered,
     }
 

@@ -40,6 +40,8 @@ async def test_a_text_comes_back_with_placeholders_and_where_they_are() -> None:
                 "placed_end": 18,
             }
         ],
+        "detectors": ["patterns", "checksums", "telephones", "spoken"],
+        "languages": ["en", "de"],
     }
     found = await asked({"text": SECRET, "reversible": True})
     assert found["values"] == {"[EMAIL_1]": SECRET}

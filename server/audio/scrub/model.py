@@ -13,6 +13,11 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 """Whose street addresses and number words are known. Everything else is the same everywhere."""
 
 
+Detector = Literal["patterns", "checksums", "telephones", "spoken", "listed", "people"]
+"""What looked: the forms of things, their check digits, the numbering plans of all countries,
+numbers that were said in words, what the caller listed, a model that knows names."""
+
+
 class Private(NamedTuple):
     """`text[start:end]` of the document, in Python's own letters (code points)."""
 
@@ -24,13 +29,15 @@ class Private(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What to look for. `region` (ISO 3166, such as `US`) is where telephone numbers without a
-    country code are from. `names` and `custom` are found as whole words, whatever their case."""
+    country code are from. `names` and `custom` are found as whole words, whatever their case.
+    `find_names`: a language model looks for names of people as well (`people`)."""
 
     kinds: frozenset[Kind] = frozenset(KINDS)
     languages: tuple[Language, ...] = LANGUAGES
     region: str = "US"
     names: tuple[str, ...] = ()
     custom: tuple[str, ...] = ()
+    find_names: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,17 @@ def luhn(number: str) -> bool:
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
 
 
+_CARDS = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3[068]\d{12}|35\d{14}"
+    r"|6(?:011|4[4-9]\d|5\d\d)\d{12,15}|62\d{14,17}|(?:50|5[6-8])\d{11,17}"
+)
+
+
+def card(number: str) -> bool:
+    """Whether it begins like a card of a large network, and is as long as those are."""
+    return _CARDS.fullmatch(number) is not None
+
+
 def iban(number: str) -> bool:
     plain = "".join(number.split()).upper()
     if not 15 <= len(plain) <= 34:
@@ -89,7 +100,7 @@ RULES: tuple[Rule, ...] = (
     Rule("mac", re.compile(r"(?<![\w:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![\w:-])")),
 )
 
-ADDRESSES: Mapping[Language, Rule] = MappingProxyType(
+_ADDRESSES: Mapping[Language, Rule] = MappingProxyType(
     {
         "en": Rule(
             "address",
@@ -109,3 +120,65 @@ ADDRESSES: Mapping[Language, Rule] = MappingProxyType(
         ),
     }
 )
+
+
+# ---- what is said and not written
+
+_ENDS = r"com|net|org|edu|gov|io|dev|app|info|co|me|ai|eu|uk|us|ca|au|de|at|ch|fr|it|es|nl|se"
+_NO_MAILBOX = re.compile(
+    r"(?i)(?:a|about|are|arrive|available|be|began|begin|down|find|found|he|her|here|him|i|in|is|it"
+    r"|look|looked|looking|made|me|meet|meeting|meets|more|on|online|or|out|page|she|site|so"
+    r"|started|that|the|them|there|they|this|up|us|visit|was|we|website|were|work|works|you) "
+)
+
+
+def _mailbox(said: str) -> bool:
+    """`look at example dot com` is no address of a person."""
+    return _NO_MAILBOX.match(said) is None
+
+
+def _said_email(at: str, dot: str, dash: str, line: str) -> Rule:
+    between = rf"(?:[ ]?\.[ ]?| {dot} | {dash} | {line} )"
+    return Rule(
+        "email",
+        re.compile(
+            rf"(?i)(?<!\w)[\w-]{{1,40}}(?:{between}[\w-]{{1,40}}){{0,4}} {at} [\w-]{{1,40}}"
+            rf"(?:(?: {dot} | {dash} )[\w-]{{1,20}}){{0,3}} {dot} (?:{_ENDS})(?!\w)"
+        ),
+        _mailbox,
+    )
+
+
+_UNITS_EN = (
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
+    r"|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+    r"|hundred|zero|oh|and)"
+)
+_SAID_ADDRESS_EN = Rule(
+    "address",
+    re.compile(
+        rf"\b(?i:{_UNITS_EN})(?:[ -](?i:{_UNITS_EN})){{0,5}} (?:[A-Z][\w'.-]{{0,30}} ){{1,4}}"
+        rf"(?i:{_STREETS_EN})\b\.?"
+    ),
+)
+"""Also a number in words: recognisers differ in whether they write digits."""
+
+LANGUAGE_RULES: Mapping[Language, tuple[Rule, ...]] = MappingProxyType(
+    {
+        "en": (
+            _ADDRESSES["en"],
+            _SAID_ADDRESS_EN,
+            _said_email("at", "dot", "(?:dash|hyphen|minus)", "underscore"),
+        ),
+        "de": (
+            _ADDRESSES["de"],
+            _said_email(
+                "(?:at|ät|klammeraffe)",
+                "(?:punkt|dot)",
+                "(?:minus|bindestrich)",
+                "(?:unterstrich|underscore)",
+            ),
+        ),
+    }
+)
+"""Street addresses, and e-mail addresses in words ("ada at example dot com")."""

@@ -12,7 +12,9 @@ from phonenumbers import SUPPORTED_REGIONS
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.audio import apart
+from server.audio.scrub.find import detectors
 from server.audio.scrub.model import KINDS, LANGUAGES, Kind, Language, Scrubbed, Wanted
+from server.audio.scrub.people import people
 from server.audio.scrub.replace import scrub
 from server.base.errors import InvalidValue, UnsupportedMediaType
 from server.gateway.client.here import Answered, whole
@@ -26,8 +28,8 @@ Listed = Annotated[list[_Name], Field(max_length=1000)]
 
 
 class Body(BaseModel):
-    """What may be asked. `text` is the document; `reversible` adds what each placeholder stands
-    for to the answer."""
+    """What may be asked. `text` is the document; `find_names` has names looked for that nobody
+    listed; `reversible` adds what each placeholder stands for to the answer."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -37,6 +39,7 @@ class Body(BaseModel):
     region: str = "US"
     names: Listed = []
     custom: Listed = []
+    find_names: bool = False
     reversible: bool = False
 
 
@@ -49,13 +52,22 @@ async def answer(request: UpstreamRequest) -> Answered:
         raise UnsupportedMediaType(
             "/scrub takes application/json or text/plain.", advice='Send {"text": "…"}.'
         )
-    return await apart.done("scrub", await whole(request, LARGEST), answered)
+    raw = await whole(request, LARGEST)
+    # What knows names takes more memory than we have for it: never in this process.
+    always = len(raw) <= apart.SMALL and _body(raw).find_names
+    return await apart.done("scrub", raw, answered, always=always)
 
 
 def answered(raw: bytes) -> Answered:
     body = _body(raw)
-    done = scrub(body.text, _wanted(body))
-    return Answered(orjson.dumps(shown(done, reversible=body.reversible)))
+    wanted = _wanted(body)
+    names = people(body.text) if looks_for_people(wanted) else ()
+    done = scrub(body.text, wanted, names)
+    return Answered(orjson.dumps(shown(done, wanted, reversible=body.reversible)))
+
+
+def looks_for_people(wanted: Wanted) -> bool:
+    return wanted.find_names and "name" in wanted.kinds
 
 
 def answered_text(raw: bytes) -> Answered:
@@ -63,7 +75,7 @@ def answered_text(raw: bytes) -> Answered:
     return Answered(done.text.encode(), "text/plain; charset=utf-8")
 
 
-def shown(done: Scrubbed, *, reversible: bool) -> Mapping[str, Any]:
+def shown(done: Scrubbed, wanted: Wanted, *, reversible: bool) -> Mapping[str, Any]:
     """`start` and `end` are of the given text, `placed_start` and `placed_end` of the new one; both
     count Unicode code points. Without `reversible` nothing of the given text is in it."""
     spans = [
@@ -77,7 +89,12 @@ def shown(done: Scrubbed, *, reversible: bool) -> Mapping[str, Any]:
         }
         for span, (start, end, name) in zip(done.spans, done.placed, strict=True)
     ]
-    answer: dict[str, Any] = {"text": done.text, "spans": spans}
+    answer: dict[str, Any] = {
+        "text": done.text,
+        "spans": spans,
+        "detectors": detectors(wanted),
+        "languages": wanted.languages,
+    }
     if reversible:
         answer["values"] = dict(done.values)
     return answer
@@ -112,4 +129,5 @@ def _wanted(body: Body) -> Wanted:
         region=body.region,
         names=tuple(body.names),
         custom=tuple(body.custom),
+        find_names=body.find_names,
     )

@@ -1,0 +1,95 @@
+"""Names of people, of which a model finds some."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import orjson
+import pytest
+
+from server.audio.scrub import service
+from server.audio.scrub.people import likely, people, whole_and_parts
+from server.base.errors import InvalidValue
+
+
+class Entity(NamedTuple):
+    text: str
+    label_: str
+
+
+class Document(NamedTuple):
+    ents: list[Entity]
+
+
+class Model:
+    """Knows the names that it was given, where it is shown them the first time."""
+
+    def __init__(self, *known: Entity) -> None:
+        self.known = list(known)
+        self.shown: list[str] = []
+
+    def pipe(self, texts: Iterable[str]) -> Iterable[Document]:
+        for text in texts:
+            self.shown.append(text)
+            found = [one for one in self.known if one.text in text]
+            self.known = [one for one in self.known if one not in found]
+            yield Document(found)
+
+
+def found_in(text: str, *known: tuple[str, str]) -> list[str]:
+    model = Model(*(Entity(*one) for one in known))
+    return [text[start:end] for start, end in people(text, lambda: model)]
+
+
+def test_a_name_that_was_found_once_is_found_everywhere() -> None:
+    """Also its parts; not what only looks like them."""
+    text = "Ada Lovelace spoke. Thanks, Ada! Adam asked Lovelace's mother. ADA is a language."
+    assert found_in(text, ("Ada Lovelace", "PERSON")) == ["Ada Lovelace", "Ada", "Lovelace"]
+
+
+def test_only_people_are_looked_for() -> None:
+    """Not what else a model knows."""
+    assert found_in("Ada works at Acme.", ("Ada", "PERSON"), ("Acme", "ORG")) == ["Ada"]
+
+
+def test_a_word_is_no_name_where_the_text_also_writes_it_small() -> None:
+    """Small models take the first word of a sentence for one. In an address it says nothing."""
+    text = "Email me. The email is ada@example.com. Ada is well."
+    assert found_in(text, ("Email", "PERSON"), ("Ada", "PERSON")) == ["Ada"]
+    assert whole_and_parts(["Will Smith"], "Will Smith said: Will we?") == ("Will Smith", "Smith")
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Ada Lovelace's", ["Ada Lovelace"]),
+        (" (Jean-Luc\n Picard), ", ["Jean-Luc Picard"]),
+        ("Émilie du Châtelet", ["Émilie du Châtelet"]),
+        ("Server 10.0.0.12", []),
+        ("ada@example.com", []),
+        ("A", []),
+        ("", []),
+        ("x" * 10_000, []),
+    ],
+)
+def test_what_cannot_be_a_name_is_none(said: str, name: list[str]) -> None:
+    """Digits, signs, a single letter."""
+    assert list(likely(said)) == name
+
+
+def test_a_long_text_is_shown_in_pieces_between_words() -> None:
+    """Nothing is left out, and no name is cut."""
+    model = Model()
+    text = "Ada Lovelace met Charles Babbage in London. " * 1000
+    people(text, lambda: model)
+    assert "".join(model.shown) == text
+    assert max(map(len, model.shown)) <= 4000
+    assert all(piece.endswith((" ", ".", "\n")) for piece in model.shown)
+
+
+def test_who_asks_for_names_without_the_extra_is_told_how_to_get_it() -> None:
+    """And nothing of the text is repeated."""
+    with pytest.raises(InvalidValue) as caught:
+        service.answered(orjson.dumps({"text": "I am Ada", "find_names": True}))
+    assert caught.value.param == "find_names"
+    assert "spark-control[pii]" in (caught.value.advice or "")
+    assert "Ada" not in caught.value.message
