@@ -7,23 +7,19 @@ write the answer.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from server.audio import apart
 from server.audio.attribute import attribute
 from server.audio.front.asking import Apart, Hearing
-from server.audio.front.options import Options, Scrubbing
-from server.audio.front.scrubbing import found_in, replaced, text_of
+from server.audio.front.options import Options
 from server.audio.front.written import Composed, lettered
 from server.audio.long.model import LongDiarized, LongTranscript, Progress, Rules
 from server.audio.long.service import diarized, transcribed
 from server.audio.model import Gap, Said, Word
 from server.audio.referee.model import Refereed
-from server.audio.scrub import service as scrub_service
+from server.audio.scrub.transcripts import scrubbed_words
 from server.audio.sound.model import Decoded
 from server.audio.speakers.link import Known
 from server.base.clock import Clock
@@ -65,7 +61,8 @@ async def composed(work: Work, tell: Tell, tell_apart: Tell) -> Composed:
         said = ruled.said
         beside |= ruled.to_dict(text=work.options.scrub is None)
     if work.options.scrub is not None:
-        said, beside["scrub"] = await scrubbed(said, work.options.scrub)
+        wish = work.options.scrub
+        said, beside["scrub"] = await scrubbed_words(said, wish.wanted, reversible=wish.reversible)
     return Composed(
         said,
         seconds=work.decoded.seconds,
@@ -111,34 +108,3 @@ def _attributed(words: Sequence[Word], turns: LongDiarized | None) -> tuple[Said
 def _once(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
     """Both works may have missed the same part."""
     return tuple(dict.fromkeys(sorted(gaps, key=lambda gap: (gap.start, gap.end))))
-
-
-# ---- scrub
-
-
-async def scrubbed(
-    said: Sequence[Said], wish: Scrubbing
-) -> tuple[tuple[Said, ...], Mapping[str, Any]]:
-    """Also what was found: kinds and how often, and what the placeholders stand for when that was
-    asked for. Looked for in a process of its own when the text is long."""
-    wanted = wish.wanted
-    raw = orjson.dumps(
-        {
-            "text": text_of(said),
-            "kinds": sorted(wanted.kinds),
-            "languages": wanted.languages,
-            "region": wanted.region,
-            "names": wanted.names,
-            "custom": wanted.custom,
-            "reversible": wish.reversible,
-        }
-    )
-    answer = orjson.loads((await apart.done("scrub", raw, scrub_service.answered)).body)
-    spans = found_in(answer)
-    counts: dict[str, int] = {}
-    for span in spans:
-        counts[span.kind] = counts.get(span.kind, 0) + 1
-    report: dict[str, Any] = {"found": counts}
-    if wish.reversible:
-        report["values"] = answer["values"]
-    return replaced(said, spans), report

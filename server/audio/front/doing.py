@@ -154,7 +154,9 @@ class Doing:
             self._passage.caller,
             self._passage.request_id,
         )
-        terms = Terms(seconds=audio.referee_seconds, named=Named(frozenset(options.names)))
+        # A suggested name is what scrubbing takes out.
+        named = Named(frozenset(options.names)) if options.scrub is None else None
+        terms = Terms(seconds=audio.referee_seconds, named=named)
         model = getattr(ask, "model", None)
 
         async def rule(said: Sequence[Said]) -> Refereed:

@@ -24,6 +24,7 @@ OURS = frozenset(
         "referee",
         "scrub",
         "scrub_custom",
+        "scrub_find_names",
         "scrub_kinds",
         "scrub_languages",
         "scrub_names",
@@ -223,6 +224,7 @@ def _scrubbing(given: _Given) -> Scrubbing | None:
         region=_region(given.one("scrub_region")),
         names=given.many("scrub_names"),
         custom=given.many("scrub_custom"),
+        find_names=given.truth("scrub_find_names"),
     )
     reversible = given.truth("scrub_reversible")
     return Scrubbing(wanted, reversible) if given.truth("scrub") else None

@@ -23,6 +23,7 @@ from server.audio.front.plain import Plain, nothing_more
 from server.audio.front.plan import Limits, Plan, cap, check_length, decide
 from server.audio.front.room import Share
 from server.audio.front.silence import check_level, check_loud
+from server.audio.scrub.people import required
 from server.audio.sound.model import BYTES_PER_SECOND, Decoded, Sound
 from server.audio.sound.spool import FilePart, Form, FormRules, Spool, pieces
 from server.base.errors import InvalidRequest, NotFound, SparkError, UnsupportedMediaType
@@ -136,6 +137,8 @@ class Recording(Way):
 
     async def _understood(self, form: Form, share: Share) -> _Taken:
         options = read(TASKS[self._operation.path], form.fields)
+        if options.scrub is not None and options.scrub.wanted.find_names:
+            required("scrub_find_names")
         if options.model is None:
             options = replace(options, model=named(self._operation, self._scope))
         self._passage.asked = options.model or ""
