@@ -21,6 +21,7 @@ by start 5.8 to 7.9 %, by overlap 0 to 1.1 %, with the sentence rule 0 to 0.5 %)
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from operator import attrgetter
 
 from server.audio.model import How, Said, Turn, Word
@@ -86,17 +87,21 @@ class _Sweep:
         return self._turns[self._next] if self._next < len(self._turns) else None
 
     def _move(self, start: float, end: float) -> None:
-        turns, index = self._turns, self._next
+        turns, index, until = self._turns, self._next, NEVER
         while index < len(turns) and turns[index].start < end:
             self._active.append(turns[index])
             index += 1
         self._next = index
         self._from = turns[index].start if index < len(turns) else NEVER
+        active: list[Turn] = []
         for turn in self._active:
-            if turn.end <= start and (self.ended is None or turn.end > self.ended.end):
+            over = turn.end
+            if over > start:
+                active.append(turn)
+                until = min(until, over)
+            elif self.ended is None or over > self.ended.end:
                 self.ended = turn
-        self._active = [turn for turn in self._active if turn.end > start]
-        self._until = min((turn.end for turn in self._active), default=NEVER)
+        self._active, self._until = active, until
 
 
 def _by_overlap(
@@ -104,51 +109,54 @@ def _by_overlap(
 ) -> list[Said]:
     said: list[Said] = []
     sweep, longest = _Sweep(turns), rules.longest
-    following = iter(words)
-    next(following, None)
-    for word in words:
-        start = word.start
-        end = min(word.end, start + longest)
-        if (after := next(following, None)) is not None and after.start < end:
+    for word, after in zip_longest(words, words[1:]):
+        _, start, end, _ = word
+        end = min(end, start + longest)
+        if after is not None and after.start < end:
             end = after.start
         if end <= start:
             end = start + MOMENT  # a word without length lies where it begins
         active = sweep.across(start, end)
         if len(active) == 1 and active[0].start < end:
-            _, begin, over = active[0]
+            speaker, begin, over = active[0]
             certainty = (min(end, over) - max(start, begin)) / (end - start)
-            said.append(Said(word, active[0].speaker, certainty, False, "overlap", channel))
+            said.append(Said(word, speaker, certainty, False, "overlap", channel))
+            continue
+        # An earlier word that lasted longer may have met turns that begin after this one.
+        met = [turn for turn in active if turn.start < end]
+        if met:
+            said.append(_shared(word, start, end, met, channel))
         else:
-            # An earlier word that lasted longer may have met turns that begin after this one.
-            met = [turn for turn in active if turn.start < end]
-            one = _shared(word, start, end, met) if met else _nearest(word, end, sweep, rules.reach)
-            said.append(one._replace(channel=channel))
+            said.append(_nearest(word, end, sweep, rules.reach, channel))
     return said
 
 
-def _shared(word: Word, start: float, end: float, active: Sequence[Turn]) -> Said:
+def _shared(
+    word: Word, start: float, end: float, active: Sequence[Turn], channel: str | None
+) -> Said:
     """Two turns of one speaker may overlap as well: no speaker has more than the whole word."""
     seconds: dict[str, float] = {}
-    for turn in active:
-        shared = min(end, turn.end) - max(start, turn.start)
-        seconds[turn.speaker] = min(end - start, seconds.get(turn.speaker, 0.0) + shared)
+    for name, begin, over in active:
+        shared = min(end, over) - max(start, begin)
+        seconds[name] = min(end - start, seconds.get(name, 0.0) + shared)
     best, second, speaker = 0.0, 0.0, None
     for name, shared in seconds.items():
         if shared > best:
             best, second, speaker = shared, best, name
         elif shared > second:
             second = shared
-    return Said(word, speaker, (best - second) / (end - start), len(seconds) > 1, "overlap")
+    certainty = (best - second) / (end - start)
+    return Said(word, speaker, certainty, len(seconds) > 1, "overlap", channel)
 
 
-def _nearest(word: Word, end: float, sweep: _Sweep, reach: float) -> Said:
+def _nearest(word: Word, end: float, sweep: _Sweep, reach: float, channel: str | None) -> Said:
     before, after = sweep.ended, sweep.coming()
-    back = word.start - before.end if before else float("inf")
-    ahead = after.start - end if after else float("inf")
+    back = word.start - before.end if before else NEVER
+    ahead = after.start - end if after else NEVER
     turn, gap = (before, back) if back <= ahead else (after, ahead)
     if turn is None or gap > reach:
-        return Said(word, None, 0.0, False, "none")
-    return Said(word, turn.speaker, 0.0, False, "nearest")
+        return Said(word, None, 0.0, False, "none", channel)
+    return Said(word, turn.speaker, 0.0, False, "nearest", channel)
 
 
 # ---- 3: sentences
@@ -171,8 +179,7 @@ def _by_sentence(said: list[Said], rules: Rules) -> None:
 
 def _even_out(said: list[Said], begin: int, end: int, rules: Rules) -> None:
     """Words of `said[begin:end]` go to who has at least half of their time."""
-    speaker = said[begin].speaker
-    if all(said[index].speaker == speaker for index in range(begin + 1, end)):
+    if len({one.speaker for one in said[begin:end]}) == 1:
         return
     times: dict[str, float] = {}
     whole = 0.0
@@ -224,4 +231,4 @@ def _flips(said: list[Said], rules: Rules) -> None:
 
 def _given(one: Said, speaker: str, how: How) -> Said:
     """Decided by its surroundings: of the word itself nothing speaks for it."""
-    return one._replace(speaker=speaker, certainty=0.0, how=how)
+    return Said(one.word, speaker, 0.0, one.overlapped, how, one.channel)

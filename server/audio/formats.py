@@ -24,15 +24,16 @@ def segments(said: Iterable[Said], pause: float = PAUSE) -> list[Segment]:
     """Neighbouring words of one speaker (and channel) without a long pause, in order."""
     found: list[Segment] = []
     run: list[Said] = []
+    who: tuple[str | None, str | None] = (None, None)
+    reached = 0.0
     for one in said:
-        if run and (
-            one.speaker != run[-1].speaker
-            or one.channel != run[-1].channel
-            or one.word.start - run[-1].word.end > pause
-        ):
+        _, start, end, _ = one.word
+        now = (one.speaker, one.channel)
+        if run and (now != who or start - reached > pause):
             found.append(_segment(run))
             run = []
         run.append(one)
+        who, reached = now, end
     if run:
         found.append(_segment(run))
     return found
