@@ -4,7 +4,7 @@ import io
 import wave
 from array import array
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from math import pi, sin
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 
 from server.audio.front.desk import Desk
 from server.audio.front.hearing import TASKS, Hearing
@@ -19,7 +20,7 @@ from server.audio.front.inner import Seen
 from server.audio.sound.ear import Ear
 from server.base.clock import SystemClock
 from server.config.model import Audio, Service, Settings
-from tests.gateway.made import Running, gateway
+from tests.gateway.made import Running, gateway, service
 from tests.gateway.running import ScriptedEngine, serve
 
 RATE = 16_000
@@ -52,26 +53,42 @@ class Room:
     desk: Desk
     tmp: Path
     seen: list[Any] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def audio(self) -> dict[str, Any]:
+        """The settings, which a test may change."""
+        return self.settings
+
+    @asynccontextmanager
+    async def posting(
+        self, recording: bytes, path: str = TRANSCRIBE, **fields: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        data = _form(recording, "a.wav", fields)
+        async with self.running.session.post(self.running.url + path, data=data) as got:
+            yield got
 
     async def ask(
         self,
-        recording: bytes,
+        recording: bytes | None,
         path: str = TRANSCRIBE,
         *,
         filename: str = "a.wav",
         **fields: Any,
     ) -> "Told":
-        form = aiohttp.FormData()
-        for name, value in fields.items():
-            for one in value if isinstance(value, list) else [value]:
-                form.add_field(name, one)
-        form.add_field("file", recording, filename=filename, content_type="audio/wav")
+        form = _form(recording, filename, fields)
         async with self.running.session.post(self.running.url + path, data=form) as got:
             return Told(got.status, dict(got.headers), await got.read())
 
-    def left(self) -> list[str]:
-        """What lies on the disk."""
-        return sorted(one.name for one in self.tmp.iterdir())
+
+def _form(recording: bytes | None, filename: str, fields: Mapping[str, Any]) -> aiohttp.FormData:
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, value in fields.items():
+        for one in value if isinstance(value, list) else [value]:
+            form.add_field(name, one)
+    if recording is not None:
+        form.add_field("file", recording, filename=filename, content_type="audio/wav")
+    return form
 
 
 @dataclass(frozen=True)
@@ -82,8 +99,6 @@ class Told:
 
     @property
     def json(self) -> Any:
-        import orjson
-
         return orjson.loads(self.body)
 
     @property
@@ -93,6 +108,7 @@ class Told:
 
 @asynccontextmanager
 async def room(
+    ear: Ear,
     tmp: Path,
     *,
     asr: ScriptedEngine | None = None,
@@ -101,15 +117,15 @@ async def room(
     audio: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[Room]:
-    """`services` are further settings of the service `ears`."""
-    ear = Ear()
+    """`services` are further settings of the service `ears`. At the end nothing is left behind."""
+    chosen = dict(audio or {})
     numbers = count()
     seen: list[Any] = []
     running: list[Running] = []
 
     def settings() -> Settings:
         whole = running[0].whole_settings()
-        return whole.model_copy(update={"audio": Audio(**(audio or {}))})
+        return whole.model_copy(update={"audio": Audio(**chosen)})
 
     desk = Desk(
         tmp=tmp,
@@ -124,10 +140,10 @@ async def room(
     async with gateway(fronts=fronts, **options) as gate:
         running.append(gate)
         async with _services(gate, asr, diarizer, services or {}):
-            try:
-                yield Room(gate, desk, tmp, seen)
-            finally:
-                await ear.close()
+            yield Room(gate, desk, tmp, seen, chosen)
+    # The server has ended: so has every request.
+    assert (desk.under_way, desk.room.used, desk.room.busy) == (set(), 0, 0)
+    assert not tmp.exists() or not list(tmp.iterdir())
 
 
 @asynccontextmanager
@@ -137,10 +153,6 @@ async def _services(
     diarizer: ScriptedEngine | None,
     more: Mapping[str, Any],
 ) -> AsyncIterator[None]:
-    from contextlib import AsyncExitStack
-
-    from tests.gateway.made import service
-
     async with AsyncExitStack() as stack:
         made: list[Service] = []
         for name, kind, engine in (("ears", "asr", asr), ("voices", "diarize", diarizer)):
