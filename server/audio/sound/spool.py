@@ -105,8 +105,8 @@ class Spool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # The thread goes on when we are cancelled here: it is always removed.
-        await asyncio.shield(asyncio.to_thread(self._remove))
+        # A future and not a task: it goes on when we are cancelled here, also at the very end.
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._remove))
 
     @property
     def _body(self) -> Path:

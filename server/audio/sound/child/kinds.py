@@ -75,10 +75,16 @@ BEGINNINGS: tuple[tuple[int, bytes], ...] = (
 )
 
 
+_PRINTABLE = frozenset(b"\t\r\n") | frozenset(range(32, 127))
+
+
 def other(head: bytes) -> str | None:
     """What a file plainly is that is no recording, by its first bytes."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    return next((what for magic, what in OTHERS if text.startswith(magic)), None)
+    named = next((what for magic, what in OTHERS if text.startswith(magic)), None)
+    if named is None and text and all(letter in _PRINTABLE for letter in text):
+        return "a text"
+    return named
 
 
 def begins(head: bytes) -> bool:
