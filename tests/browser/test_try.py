@@ -7,6 +7,7 @@ import subprocess
 import sys
 import wave
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,13 @@ def answering(page: Page, body: str, kind: str = "text/event-stream") -> None:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
+    """A hum: a recording in which nothing sounds is refused."""
     path = tmp_path / "a 'strange; name.wav"
     with wave.open(str(path), "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(8000)
-        sound.writeframes(bytes(2 * 8000 * 90))
+        sound.writeframes((b"\x00\x10" * 20 + b"\x00\xf0" * 20) * (8000 * 90 // 40))
     return path
 
 
@@ -211,6 +213,95 @@ def test_a_recording_is_heard_and_kept_as_subtitles(tried: Visitor, recording: P
     expect(result).to_contain_text("WEBVTT")
 
 
+def changed(house: House, change: Callable[[dict[str, Any]], None]) -> str:
+    """Another config.yaml; what it was before."""
+    before = house.config.read_text()
+    body = yaml.safe_load(before)
+    change(body)
+    house.config.write_text(yaml.safe_dump(body, sort_keys=False))
+    return before
+
+
+@contextmanager
+def diarizing(house: House) -> Iterator[None]:
+    """There is a service that tells who spoke."""
+
+    def add(body: dict[str, Any]) -> None:
+        like = next(one for one in body["services"] if one["kind"] == "asr")
+        who = {"name": "who", "kind": "diarize", "host": like["host"], "port": like["port"]}
+        body["services"].append(who)
+
+    before = changed(house, add)
+    try:
+        until(lambda: len(house.get("/services")["services"]) == 5, "the service to be known")
+        yield
+    finally:
+        house.config.write_text(before)
+        until(lambda: len(house.get("/services")["services"]) == 4, "it to be forgotten")
+
+
+def test_who_speaks_has_a_colour_and_the_name_that_it_is_given(
+    tried: Visitor, house: House, recording: Path
+) -> None:
+    """As events come the page says how far it is; a name stands in the files too."""
+    rows = [
+        {"start": 0, "end": 5, "speaker": "A", "text": f"Hello {HOSTILE}"},
+        {"start": 5, "end": 9, "speaker": "B", "text": "there --> you"},
+    ]
+    whole = {"text": "Hello there", "segments": rows, "gaps": [{"start": 9, "end": 12}]}
+    told = [
+        {"type": "spark.progress", "percent": 40.0, "part": 2, "parts": 5, "eta_seconds": 30.0},
+        {"type": "transcript.text.delta", "delta": "Hello"},
+        {"type": "transcript.text.done", "text": "Hello there", "transcript": whole},
+    ]
+    body = "".join(f"data: {json.dumps(one)}\n\n" for one in told)
+    with diarizing(house):
+        page = at(tried, "/try/transcribe", width=360, height=740)
+    page.route(
+        "**/ui/try/v1/audio/transcriptions",
+        lambda route: route.fulfill(body=body, content_type="text/event-stream"),
+    )
+    page.locator("input[type=file]").set_input_files(recording)
+    page.get_by_label("Tell who speaks").check()
+    with page.expect_request("**/ui/try/v1/audio/transcriptions") as asked:
+        page.get_by_role("button", name="Transcribe").click()
+    for name in ("diarize", "stream", "progress"):
+        assert f'name="{name}"\r\n\r\ntrue'.encode() in (asked.value.post_data_buffer or b"")
+    expect(page.locator(".segments .voice-1")).to_contain_text("Hello")
+    expect(page.locator(".segments .voice-2 strong")).to_have_text("B")
+    expect(page.locator("#try-result").get_by_role("alert")).to_contain_text("0:09.0–0:12.0")
+    page.get_by_label("A", exact=True).fill("Anne")
+    page.keyboard.press("Tab")
+    expect(page.locator(".segments .voice-1 strong")).to_have_text("Anne")
+    with page.expect_download() as got:
+        page.get_by_role("link", name="Download as vtt").click()
+    kept = Path(got.value.path()).read_text()
+    assert "Anne: Hello" in kept
+    assert "B: there → you" in kept
+    assert page.evaluate("window.hurt === undefined")
+    assert overflow(page) <= 0
+    assert violations_in_both_themes(page) == []
+
+
+def test_two_channels_become_one_conversation(tried: Visitor, recording: Path) -> None:
+    """The second file is asked for only then, and the code sends both."""
+    page = at(tried, "/try/transcribe")
+    expect(page.locator("input[type=file]")).to_have_count(1)
+    page.get_by_label("What to do").select_option("label-merge")
+    page.locator("#f-file").set_input_files(recording)
+    page.locator("#f-system").set_input_files(recording)
+    expect(page.locator("#try-code pre").first).to_contain_text("system=@")
+    answer = json.dumps({"text": "x", "segments": [], "removed": [{"word": "echo"}]})
+    page.route(
+        "**/ui/try/v1/audio/label-merge",
+        lambda route: route.fulfill(body=answer, content_type="application/json"),
+    )
+    page.get_by_role("button", name="Transcribe").click()
+    expect(page.locator("#try-result")).to_contain_text("1 words of the loudspeaker")
+    page.get_by_label("What to do").select_option("transcriptions")
+    expect(page.locator("input[type=file]")).to_have_count(1)
+
+
 def test_a_text_is_spoken_and_two_are_compared(tried: Visitor) -> None:
     """The voices are those of the service."""
     page = at(tried, "/try/speak")
@@ -310,30 +401,13 @@ def test_the_code_of_every_page_runs_as_it_stands(
     assert float(by_python) == pytest.approx(1)
 
 
-def changed(house: House, change: Callable[[dict[str, Any]], None]) -> str:
-    """Another config.yaml; what it was before."""
-    before = house.config.read_text()
-    body = yaml.safe_load(before)
-    change(body)
-    house.config.write_text(yaml.safe_dump(body, sort_keys=False))
-    return before
-
-
 def test_who_spoke_when_is_told_by_a_service_for_that(
     tried: Visitor, house: House, recording: Path
 ) -> None:
     """The form offers it as soon as there is one, and its code runs as well."""
     page = at(tried, "/try/transcribe")
     expect(page.get_by_text("none is configured")).to_be_visible()
-
-    def add(body: dict[str, Any]) -> None:
-        like = next(one for one in body["services"] if one["kind"] == "asr")
-        who = {"name": "who", "kind": "diarize", "host": like["host"], "port": like["port"]}
-        body["services"].append(who)
-
-    before = changed(house, add)
-    try:
-        until(lambda: len(house.get("/services")["services"]) == 5, "the service to be known")
+    with diarizing(house):
         page.reload()
         page.get_by_label("What to do").select_option("diarize")
         expect(page.get_by_label("Service")).to_have_value("who")
@@ -344,8 +418,6 @@ def test_who_spoke_when_is_told_by_a_service_for_that(
         expect(page.locator("#try-code pre").last).to_contain_text("strange")
         for printed in run_code(page, recording.parent):
             assert "SPEAKER_01" in printed
-    finally:
-        house.config.write_text(before)
 
 
 @pytest.fixture(scope="module")

@@ -51,9 +51,7 @@ def test_words_share_their_line_by_length() -> None:
     made = words(MEETING[0].text, turn)
     assert made[0].start == turn.start
     assert made[-1].end == pytest.approx(turn.end)
-    assert all(
-        one.end == pytest.approx(two.start) for one, two in pairwise(made)
-    )
+    assert all(one.end == pytest.approx(two.start) for one, two in pairwise(made))
 
 
 @pytest.mark.parametrize("bleed", [Bleed(), Bleed(0.0), Bleed(-20.0, 200.0, 50.0, 0.5, 0.6)])
