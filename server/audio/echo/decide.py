@@ -6,6 +6,7 @@ words go is decided by `server.audio.channels`, with the text beside the sound.
 
 from typing import NamedTuple
 
+from server.audio.echo.levels import Loudness
 from server.audio.echo.model import Leak, Wanted
 
 SHARE = 0.05
@@ -15,6 +16,14 @@ ALONE = 0.05
 OFTEN_ALONE = 0.15
 TOGETHER = 0.3
 """Seconds of delay from which two recordings did not begin together."""
+
+
+BOTH_SPEAK = 1.5
+"""Decibels: where a filter that is good at the far side gains less, somebody else speaks too."""
+GOOD = 8.0
+UNSURE = 6.0
+FAINT = 20.0
+"""Decibels over one step of 16 bit: below it the far side says nothing."""
 
 
 class Choice(NamedTuple):
@@ -84,3 +93,15 @@ def shift(leak: Leak, *, one_file: bool) -> float:
     if one_file or leak.line is None or same(leak) or swapped(leak):
         return 0.0
     return leak.line.delay if abs(leak.line.delay) > TOGETHER else 0.0
+
+
+def suppressed(word: Loudness, gain: float) -> float:
+    """By how many decibels the canceller made a word quieter, as far as that speaks for an echo.
+
+    `gain` is what the linear filter gains where the far side is alone. The canceller also silences
+    whoever speaks over the far side; the filter does not. So where a good filter gains nothing the
+    figure is held at what decides nothing, and so it is where the far side says nothing at all.
+    """
+    found = word.mic - word.cancelled
+    both = gain >= GOOD and word.mic - word.residual < BOTH_SPEAK
+    return min(found, UNSURE) if both or word.far < FAINT else found

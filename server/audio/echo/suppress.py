@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from server.audio.echo.canceller import FRAME, LATE, Aec3, Canceller
+from server.audio.echo.leak import QUIET
 from server.audio.echo.levels import COLUMNS
 from server.audio.echo.linear import BLOCK, Linear
 from server.audio.echo.model import Line
@@ -21,23 +22,31 @@ PIECE = 2560 * 10
 """Samples: whole frames of the canceller (160) and whole blocks of the filter (512)."""
 LEAD = 0.010
 """Seconds that the far side is left ahead, as in a room: neither part can hear the future."""
+FAR_ALONE = 10**1.5
+LOUD = 32**2
+"""Mean square: -60 dB of full scale."""
+WARM = 12 * PIECE
+"""Samples (19 s) of the far side's first words that the filter learns from before it is asked."""
 
 
 def suppress(
     mic: Path, system: Path, out: Path, line: Line, canceller: Callable[[], Canceller] = Aec3
-) -> int:
-    """Write `out`; the number of frames in it."""
+) -> float:
+    """Write `out`; by how many decibels the linear filter alone made the far side quieter, by the
+    median of the moments in which the canceller heard nothing else."""
     with Track(mic) as near, Track(system) as far, out.open("wb") as file:
         walk = _Walk(canceller(), far, line)
-        frames, reached = 0, np.zeros(len(COLUMNS), dtype=np.int64)
+        walk.warm(near)
+        reached = np.zeros(len(COLUMNS), dtype=np.int64)
+        gains: list[float] = []
         file.write(reached.astype("<i8").tobytes())
         for start in range(0, near.length, PIECE):
             sums = walk.over(near, start)
             whole = np.cumsum(sums, axis=0) + reached
             reached = whole[-1]
-            frames += len(sums)
+            gains += _gains(sums)
             file.write(whole.astype("<i8").tobytes())
-    return frames
+    return float(np.median(gains)) if gains else 0.0
 
 
 class _Walk:
@@ -49,6 +58,13 @@ class _Walk:
         self._far, self._line = far, line
         self._left: Samples = np.zeros(0, dtype=np.int16)
         self._fed = 0
+
+    def warm(self, near: Track) -> None:
+        """A recording may be listened to twice: the first words are as good as the others."""
+        starts = range(0, near.length, PIECE)
+        begin = next((at for at in starts if _speaks(self._aligned(at, PIECE))), near.length)
+        for start in range(begin, min(begin + WARM, near.length), PIECE):
+            self._residual(self._aligned(start, PIECE), near.take(start, PIECE))
 
     def over(self, near: Track, start: int) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
         mic, far = near.take(start, PIECE), self._aligned(start, PIECE)
@@ -81,6 +97,19 @@ class _Walk:
             for at in range(0, PIECE, BLOCK)
         ]
         return np.clip(np.concatenate(left) * 32768, -32768, 32767).astype(np.int16)
+
+
+def _gains(sums: "np.ndarray[tuple[int, int], np.dtype[np.int64]]") -> list[float]:
+    """Of the tenths of a second in which the far side alone was heard."""
+    mic, cancelled, residual, _ = sums.reshape(-1, 10, len(COLUMNS)).sum(axis=1).T / (10 * FRAME)
+    alone = (mic > LOUD) & (mic > FAR_ALONE * (cancelled + 1))
+    gains: list[float] = (10 * np.log10(mic[alone] / (residual[alone] + 1))).tolist()
+    return gains
+
+
+def _speaks(samples: Samples) -> bool:
+    """Louder than -55 dB of full scale."""
+    return float(np.mean(samples.astype(np.float32) ** 2)) > QUIET * 32768**2
 
 
 def _squares(samples: Samples) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
