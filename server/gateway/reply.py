@@ -4,6 +4,8 @@ Owns which statuses pass, which become ours, and how much of an upstream's text 
 what a caller can act on (4xx), on one line, redacted; never what broke inside an engine (5xx).
 """
 
+from typing import Any, TypeGuard
+
 import orjson
 
 from server.base.errors import (
@@ -61,17 +63,40 @@ def seconds(value: bytes | None) -> float | None:
 
 
 def _said(body: bytes) -> tuple[str, str | None]:
-    """The message and the parameter in an OpenAI-shaped error, when they are fit to be repeated."""
+    """The message and the parameter in an error, when they are fit to be repeated. Its shape is
+    OpenAI's, or FastAPI's `detail`: a text, an object with a message, a list of what is wrong."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         return "", None
     error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
+    if isinstance(error, dict) and "message" not in error and "detail" in error:
+        error = error["detail"]
+    if isinstance(error, list):
+        error = _invalid(error)
     if isinstance(error, str):
         error = {"message": error}
     if not isinstance(error, dict):
         return "", None
-    message, param = error.get("message", error.get("detail")), error.get("param")
+    message, param = error.get("message"), error.get("param")
     if not isinstance(message, str) or any(mark in message for mark in _INTERNALS):
         return "", None
     return one_line(redact(message), limit=_LONGEST), param if isinstance(param, str) else None
+
+
+def _invalid(found: list[Any]) -> dict[str, Any]:
+    """The first of several: which field, and what is wrong with it. What was in it is not told."""
+    first = found[0] if found else None
+    if not isinstance(first, dict) or not isinstance(first.get("msg"), str):
+        return {}
+    place = first.get("loc")
+    names = [str(one) for one in place if one not in {"body", "query"}] if _is_place(place) else []
+    field = ".".join(names)[:100]
+    return {
+        "message": f"{field}: {first['msg']}" if field else first["msg"],
+        "param": field or None,
+    }
+
+
+def _is_place(value: Any) -> TypeGuard[list[str | int]]:
+    return isinstance(value, list) and all(isinstance(one, str | int) for one in value)
