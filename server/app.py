@@ -22,6 +22,7 @@ from server.audio.front.hearing import TASKS, Hearing
 from server.audio.front.inner import Seen
 from server.audio.scrub import service as scrubbing
 from server.audio.sound.ear import Ear
+from server.audio.stream.service import SOCKETS, Streams
 from server.auth.ledger import SessionLedger
 from server.auth.local import BYTES as LOCAL_BYTES
 from server.auth.local import LocalToken
@@ -109,13 +110,12 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
     settings = lambda: store.current  # noqa: E731 - handed to a dozen parts
     public_key = ensure_identity(data.ssh_key)
     hostkeys = HostKeys(data.known_hosts)
-    rng = random.Random(secrets.randbits(64))  # noqa: S311 - jitter, not a secret
     pool = SshPool(
         lambda host, user: _target(store.current, host, user),
         key_path=data.ssh_key,
         hostkeys=hostkeys,
         clock=clock,
-        rng=rng,
+        rng=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret
     )
     catalog = CatalogService(
         bundled("models.yaml"), data.overrides, lambda: store.current.engine.model_roots
@@ -240,12 +240,22 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         # The parts of a recording are shown and take GPU time; the whole is what is counted.
         seen=Seen(load.began, (load.busy.ended, load.activity.ended)),
     )
+    streams = Streams(
+        settings=settings,
+        learned=desk.learned,
+        # A stream is asked for in hundreds of windows: they take GPU time, and fill no list.
+        seen=Seen((load.activity.began,), (load.busy.ended, load.activity.passed)),
+        monotonic=clock.monotonic,
+        token=lambda: secrets.token_urlsafe(24),
+        boundary=desk.boundary,
+        name=lambda: new_id("stream", clock.now()),
+    )
     gateway = Gateway(
         router=GatewayRouter(demand=demand, admission=admission, settings=settings),
         upstream=upstream,
         settings=lambda: store.current.gateway,
         entries=desk.entries,
-        fronts=dict.fromkeys(TASKS, Hearing(desk)),
+        fronts=dict.fromkeys(TASKS, Hearing(desk)) | dict.fromkeys(SOCKETS, streams),
         gatekeeper=gate,
         tap=make_tap,
         cache=load.cache,
@@ -322,6 +332,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         notices=notices,
         inflight=inflight,
         desk=desk,
+        streams=streams,
         admission=admission,
         probing=Probing(admission=admission, client=upstream, settings=settings, clock=clock),
         demand=demand,

@@ -14,6 +14,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from server.audio.front.desk import Desk
+from server.audio.stream.service import Streams
 from server.auth.local import LocalToken
 from server.auth.service import Auth
 from server.base.bus import EventBus
@@ -76,6 +77,7 @@ class App:
     notices: NoticeBoard
     inflight: InFlight
     desk: Desk
+    streams: Streams
     admission: Admission
     probing: Probing
     demand: Demand
@@ -116,6 +118,8 @@ class App:
     async def begin_shutdown(self) -> None:
         """Tell every open stream, so that the server can end: event streams, then chat answers."""
         self.bus.close()
+        # Their last words need the engines.
+        await self.streams.drain(SHUTDOWN_GRACE_SECONDS)
         self.desk.close()
         self.admission.close()
         await self.inflight.close(SHUTDOWN_GRACE_SECONDS)
@@ -125,6 +129,7 @@ class App:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.streams.close()
         await self.backups.close()
         await self.load.close()
         await self.probing.close()

@@ -196,6 +196,12 @@ class Service(Section):
         description="How a service of speech speaks; `auto`: by what it answers. The others say "
         "beforehand what it can do, which saves a request that it would refuse.",
     )
+    native_stream: bool = Field(
+        default=False,
+        description="Whether a service of kind `asr` answers WebSockets at `/v1/audio/stream` and "
+        "`/v1/realtime` itself; they are passed on to it then. Else live streams are answered "
+        "here, and it hears them in windows.",
+    )
     links: tuple[Link, ...] = Field(
         default=(),
         max_length=20,
@@ -266,6 +272,40 @@ class Audio(Section):
     )
     referee_seconds: float = Field(
         default=20, ge=1, le=600, description="How long that may take for one recording."
+    )
+    max_streams: int = Field(
+        default=1000,
+        ge=1,
+        le=100_000,
+        description="Live streams that Spark Control answers itself at once, those included whose "
+        "client may still come back.",
+    )
+    stream_step_seconds: float = Field(
+        default=2,
+        ge=0.5,
+        le=10,
+        description="How much new speech of a live stream is heard at a time. Less: words sooner, "
+        "and more work for the recogniser.",
+    )
+    stream_window_seconds: float = Field(
+        default=12,
+        ge=6,
+        le=15,
+        description="The longest stretch of a live stream that a recogniser is asked for.",
+    )
+    stream_buffer_seconds: float = Field(
+        default=30,
+        ge=20,
+        le=300,
+        description="Sound of a live stream that is kept for a recogniser that is behind; what "
+        "is older is dropped, and its client is told. A second takes 32 kB of memory.",
+    )
+    stream_resume_seconds: float = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="How long a live stream whose connection dropped can be taken up again. 0: it "
+        "cannot.",
     )
 
 

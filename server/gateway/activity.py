@@ -162,6 +162,11 @@ class Activity:
         self._ring.append(passage)
         self._changed()
 
+    def passed(self, passage: Passage) -> None:
+        """As `ended`, for one of many pieces of what is shown itself: it is not kept."""
+        self._under_way.pop(id(passage), None)
+        passage.stop = None
+
     def under_way(self) -> tuple[Passage, ...]:
         """Oldest first."""
         return tuple(self._under_way.values())

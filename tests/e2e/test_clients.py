@@ -241,7 +241,7 @@ def test_transcripts_of_two_channels_are_merged_by_ourselves(house: House) -> No
 
 def test_a_websocket_is_tunnelled(house: House) -> None:
     """Frames both ways as they are, and the close code of the far side."""
-    address = house.url.replace("http", "ws") + "/v1/audio/stream"
+    address = house.url.replace("http", "ws") + "/upstream/parakeet/v1/audio/stream"
     with connect(address) as socket:
         socket.send(b"1234")
         assert json.loads(socket.recv())["bytes"] == 4

@@ -70,7 +70,9 @@ class Waits(NamedTuple):
 
 class Face(Protocol):
     """Each answer is the texts to send, in order. `read` and `control` raise what the client is
-    told; the stream goes on."""
+    told; the stream goes on. `states`: of the `Partial`s of one utterance the newest is enough."""
+
+    states: bool
 
     def hello(self, about: About) -> Sequence[str]: ...
 

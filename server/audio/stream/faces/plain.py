@@ -55,6 +55,8 @@ _TYPES = "start, commit, clear, stop, ping"
 class Plain:
     """One connection."""
 
+    states = True
+
     def __init__(self, request_id: str, choice: Choice) -> None:
         self._request_id = request_id
         self._choice = choice

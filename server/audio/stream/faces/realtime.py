@@ -56,6 +56,8 @@ _NAMES = {"pcm16": "audio/pcm", "pcmu": "audio/pcmu", "pcma": "audio/pcma"}
 class Realtime:
     """One connection. `events`: its client passes over events that it does not know."""
 
+    states = False
+
     def __init__(self, request_id: str, choice: Choice, *, events: bool) -> None:
         self._request_id = request_id
         self._choice = choice

@@ -1,0 +1,399 @@
+"""One connection of a stream: what comes over the socket goes in, what is told goes out.
+
+    connect ── resolve ── allow ── accepted ── sound and control … ──┬─ stop: finals, 1000
+                                                                     ├─ dropped: kept for a while
+                                                                     ├─ restart: finals, 1012
+                                                                     └─ error: told, closed
+Owns that a stream is let in, shown, charged by the second and ended like any other request, that no
+client gets more of the loop than a few times real time, and that one which reads slowly is told
+less, and at last nothing. Refuses to know what sound means: that is the stream's.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Protocol
+
+from starlette.types import Receive, Scope, Send
+
+from server.audio.stream.faces.choice import Choice
+from server.audio.stream.faces.model import (
+    LONGEST,
+    About,
+    Begin,
+    Command,
+    EndHere,
+    Face,
+    Forget,
+    Heard,
+    Leave,
+    Ping,
+    Waits,
+)
+from server.audio.stream.model import Clear, Commit, Final, Partial, Told
+from server.audio.stream.pace import Pace
+from server.audio.stream.speaker import Speaker
+from server.audio.stream.stream import Stream
+from server.base.errors import (
+    ClientClosed,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    SessionExpired,
+    SparkError,
+)
+from server.gateway.client.tunnel import ACCEPTED, close_code, refuse
+from server.gateway.intake.request import named
+from server.gateway.keys.gate import resolved
+from server.gateway.keys.token import without_key
+from server.gateway.model import Caller, Operation, Passage, Route, Used
+from server.gateway.sockets.waiting import size_of
+from server.gateway.way import Crew, Way
+
+SWITCHED = 101
+STRIKES = 20
+"""Messages that mean nothing, until the connection is ended."""
+SLICE_SECONDS = 1.0
+"""Others have their turn after so much sound of one message."""
+NORMAL, RESTART, ELSEWHERE = 1000, 1012, 4000
+_CHARGED_SECONDS = 1.0
+_AMID_SECONDS = 60.0
+_BEHIND_SECONDS = 5.0
+
+
+class Door(Protocol):
+    """Who has the streams. `open` raises what the client is told; it says which finals a client
+    that comes back has."""
+
+    def open(self, passage: Passage, route: Route) -> tuple[Stream, int | None]: ...
+
+    def opened(self, live: "Live", stream: Stream) -> None: ...
+
+    def closed(self, live: "Live", stream: Stream, *, dropped: bool) -> None: ...
+
+    def check(self, route: Route, caller: Caller) -> None: ...
+
+    def keeps(self) -> float: ...
+
+
+class Live(Way):
+    """One connection. It is its stream's `Listener`."""
+
+    __slots__ = (
+        "_amid",
+        "_behind",
+        "_charged",
+        "_door",
+        "_face",
+        "_finished",
+        "_last",
+        "_newest_wins",
+        "_out",
+        "_pace",
+        "_settings",
+        "_speaker",
+        "_stream",
+        "_strikes",
+        "_timer",
+    )
+    _stream: Stream
+    _pace: Pace
+
+    def __init__(
+        self,
+        crew: Crew,
+        operation: Operation,
+        passage: Passage,
+        asgi: tuple[Scope, Receive, Send],
+        *,
+        face: Face,
+        door: Door,
+    ) -> None:
+        scope, receive, self._out = asgi
+        super().__init__(crew, operation, passage, scope, receive)
+        passage.stream = True
+        self._settings = crew.settings()
+        self._face = face
+        self._door = door
+        self._speaker = Speaker(self._out, self._sent, self._slow)
+        self._timer: asyncio.TimerHandle | None = None
+        self._strikes = 0
+        self._behind = 0
+        self._charged = 0.0
+        self._finished = False
+        self._last = self._amid = passage.arrived
+
+    # ---- its way
+
+    async def _go(self) -> None:
+        crew, passage = self._crew, self._passage
+        name = named(self._operation, self._scope)
+        passage.asked = name or ""
+        route = resolved(crew.router, self._operation, name, passage.caller)
+        passage.model = route.model
+        crew.gatekeeper.allow(passage.caller, self._operation, route)
+        stream, after = self._door.open(passage, route)
+        if (await self._receive())["type"] != "websocket.connect":
+            raise ClientClosed("The client left before it was connected.")
+        self._stream = stream
+        await self._accept()
+        self._pace = Pace(crew.monotonic(), stream.rules.buffer)
+        dropped = True
+        try:
+            self._door.opened(self, stream)
+            self._hello(stream, after)
+            dropped = await self._listen()
+        finally:
+            await self._leave(stream, dropped=dropped)
+
+    async def _accept(self) -> None:
+        scope, passage = self._scope, self._passage
+        offered = without_key(scope.get("subprotocols", ()))
+        chosen = "realtime" if "realtime" in offered else next(iter(offered), None)
+        scope[ACCEPTED] = True
+        passage.status = SWITCHED
+        passage.admitted = passage.opened = self._last = self._amid = self._crew.monotonic()
+        await self._out({"type": "websocket.accept", "subprotocol": chosen})
+
+    def _hello(self, stream: Stream, after: int | None) -> None:
+        self._speaker.begin()
+        stream.connected(self)
+        about = self._about(resumed=after is not None)
+        self._speaker.say(self._face.hello(about))
+        if after is not None:
+            finals, whole = stream.since(after)
+            if not whole:
+                self._fault(InvalidRequest("Older finals than these are not kept.", param="after"))
+            for final in finals:
+                self._speaker.say(self._face.told(final))
+        self._tick()
+
+    async def _listen(self) -> bool:
+        """Whether the connection dropped, rather than was closed on purpose."""
+        while True:
+            message = await self._receive()
+            kind = message["type"]
+            if kind == "websocket.disconnect":
+                return not self._finished and message.get("code") != NORMAL
+            if kind != "websocket.receive" or self._stream.listener is not self:
+                continue  # Another connection has taken it up.
+            self._last = self._crew.monotonic()
+            self._passage.bytes_in += size_of(message)
+            text = message.get("text")
+            try:
+                if text is not None:
+                    await self._do(self._face.read(text))
+                else:
+                    await self._bytes(message["bytes"])
+            except (InvalidRequest, NotFound, PayloadTooLarge) as error:
+                self._refused(error)
+
+    async def _leave(self, stream: Stream, *, dropped: bool) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._door.closed(self, stream, dropped=dropped)
+        await self._speaker.end()
+
+    async def _fail(self, error: SparkError) -> None:
+        passage = self._passage
+        passage.error = error.code
+        passage.status = passage.status or error.status
+        if isinstance(error, ClientClosed):
+            return
+        if self._scope.get(ACCEPTED):
+            about = self._about()
+            texts = [
+                *self._face.fault(error),
+                *self._face.bye(about, close_code(error), error.message),
+            ]
+            with suppress(OSError):
+                for text in texts:
+                    await self._out({"type": "websocket.send", "text": text})
+        await refuse(self._scope, self._out, error)
+
+    def _account(self) -> None:
+        self._use()
+        super()._account()
+
+    # ---- from the client
+
+    async def _bytes(self, data: bytes) -> None:
+        if len(data) == 1:
+            await self._do(self._face.control(data[0]))
+        elif len(data) > LONGEST:
+            raise PayloadTooLarge(f"A message has at most {LONGEST >> 20} MiB.")
+        else:
+            await self._sound(data)
+
+    async def _do(self, command: Command) -> None:
+        stream, face = self._stream, self._face
+        if isinstance(command, Heard):
+            await self._sound(command.data)
+        elif isinstance(command, Begin):
+            self._choose(command.choice)
+            self._speaker.say(face.changed(stream.choice))
+        elif isinstance(command, EndHere):
+            stream.happens(Commit())
+        elif isinstance(command, Forget):
+            stream.happens(Clear())
+        elif isinstance(command, Leave):
+            stream.stop()
+        elif isinstance(command, Ping):
+            self._speaker.say(face.pong(command))
+
+    async def _sound(self, data: bytes) -> None:
+        """A long message in slices: others have their turn between, and nobody more than its
+        share."""
+        stream, pace = self._stream, self._pace
+        size = stream.inlet.bytes_of(SLICE_SECONDS)
+        for at in range(0, len(data), size):
+            part = data if len(data) <= size else data[at : at + size]
+            before = stream.received
+            stream.sound(part)
+            pace.came(stream.received - before)
+            now = self._crew.monotonic()
+            while (wait := pace.wait(now, stream.held)) > 0 and not stream.over:
+                await self._eased(wait)
+                now = self._crew.monotonic()
+            self._pressed(stream)
+        if pace.seconds - self._charged >= _CHARGED_SECONDS:
+            self._charge(pace.seconds)
+
+    async def _eased(self, seconds: float) -> None:
+        """Until an engine has taken some of it, or that long."""
+        eased = self._stream.eased
+        eased.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await eased.wait()
+        except TimeoutError:
+            return
+
+    def _choose(self, choice: Choice) -> None:
+        """Another model is another way, so it can be asked for before the first sound only."""
+        stream, crew, caller = self._stream, self._crew, self._passage.caller
+        model = choice.setup.model
+        if model != stream.choice.setup.model:
+            if stream.received:
+                raise InvalidRequest(
+                    "The model can be chosen before the first sound only.", param="model"
+                )
+            route = resolved(crew.router, self._operation, model, caller)
+            self._door.check(route, caller)
+            stream.route = route
+            self._passage.model = route.model
+        stream.choose(choice)
+
+    def _refused(self, error: SparkError) -> None:
+        self._fault(error)
+        self._strikes += 1
+        if self._strikes >= STRIKES:
+            raise SessionExpired(f"{STRIKES} messages that mean nothing are enough.")
+
+    def _pressed(self, stream: Stream) -> None:
+        """Told at every few seconds more that it is behind, and when it is not any more."""
+        step = int(stream.behind / _BEHIND_SECONDS)
+        if step > self._behind or (self._behind and not step):
+            self._speaker.say(self._face.behind(stream.behind, stream.held))
+            self._behind = step
+
+    # ---- what is told (`stream.Listener`)
+
+    def told(self, told: Told) -> None:
+        texts = self._face.told(told)
+        if isinstance(told, Partial) and self._face.states:
+            self._speaker.say(texts, told.id)
+            return
+        if isinstance(told, Final):
+            self._speaker.over(told.id)
+        self._speaker.say(texts)
+
+    def waits(self, position: int, seconds: float) -> None:
+        self._speaker.say(self._face.waits(Waits(position, seconds)))
+
+    def heard_by(self, upstream: str) -> None:
+        self._passage.upstream = upstream
+
+    def over(self) -> None:
+        self.bye(NORMAL, "")
+
+    def bye(self, code: int, reason: str) -> None:
+        """The last words. The server tells this side of the end, and so it ends."""
+        self._finished = code != ELSEWHERE
+        about = self._about()
+        self._speaker.bye(self._face.bye(about, code, reason), code, reason)
+
+    def _fault(self, error: SparkError) -> None:
+        self._speaker.say(self._face.fault(error))
+
+    def _about(self, *, resumed: bool = False) -> About:
+        stream = self._stream
+        keeps = 0.0 if stream.over else self._door.keeps()
+        return About(
+            stream.name,
+            stream.token if keeps else "",
+            keeps,
+            stream.sequence,
+            stream.received,
+            stream.choice,
+            resumed,
+        )
+
+    def _sent(self, size: int) -> None:
+        passage = self._passage
+        passage.bytes_out += size
+        if passage.first_byte is None:
+            passage.first_byte = self._crew.monotonic()
+
+    def _slow(self) -> None:
+        self.end(SessionExpired("What is told is read too slowly: connect again and read."))
+
+    # ---- what it costs, and how long it stays
+
+    def _use(self) -> None:
+        pace = getattr(self, "_pace", None)
+        if pace is not None and pace.seconds:
+            self._passage.used = Used(audio_seconds=pace.seconds, audio_source="measured")
+
+    def _charge(self, seconds: float) -> None:
+        """Raises what the caller is told when something of its own is used up."""
+        self._charged = seconds
+        self._use()
+        error = self._crew.gatekeeper.spend(self._passage, self._operation)
+        if error is not None:
+            raise error
+
+    def _tick(self) -> None:
+        """Now and then: a heartbeat, the usage, and whether it has stayed too long."""
+        settings, now = self._settings, self._crew.monotonic()
+        opened = self._passage.opened or now
+        if settings.socket_idle_seconds and now - self._last >= settings.socket_idle_seconds:
+            self.end(
+                SessionExpired(
+                    f"Nothing came for {settings.socket_idle_seconds:g} s "
+                    "(gateway.socket_idle_seconds)."
+                )
+            )
+            return
+        if settings.socket_seconds and now - opened >= settings.socket_seconds:
+            self.end(
+                SessionExpired(
+                    f"It was open for {settings.socket_seconds:g} s (gateway.socket_seconds): "
+                    "connect again."
+                )
+            )
+            return
+        if now - self._amid >= _AMID_SECONDS:
+            self._amid = now
+            self._use()
+            for observer in self._crew.amid:
+                observer(self._passage)
+        stream = self._stream
+        if now > opened:
+            self._speaker.say(self._face.pulse(stream.received, stream.behind))
+        bounds = [
+            settings.keepalive_seconds,
+            settings.socket_idle_seconds or settings.keepalive_seconds,
+            settings.socket_seconds or settings.keepalive_seconds,
+        ]
+        self._timer = asyncio.get_running_loop().call_later(min(bounds), self._tick)

@@ -1,0 +1,224 @@
+"""The streams of the app: which WebSocket is one of ours, and how all of them begin and end.
+
+    /v1/audio/stream               a stream, where the recogniser only hears recordings
+    /v1/realtime?intent=transcription   the same, in OpenAI's events
+    everything else                to the service or the engine, by the gateway's tunnel
+Owns the choice between these, what streams share (the line for the engines, the bounds), and the
+drain: nobody's last words are lost by a restart.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+import webrtcvad  # type: ignore[import-untyped]
+from starlette.types import Receive, Scope, Send
+
+from server.audio.front.dialect.learned import Learned
+from server.audio.front.inner import Seen, inside
+from server.audio.stream.ends import Voiced
+from server.audio.stream.faces.asked import REALTIME, Asked
+from server.audio.stream.faces.choice import Choice
+from server.audio.stream.hearing import Hearing
+from server.audio.stream.kept import Kept
+from server.audio.stream.live import ELSEWHERE, RESTART, Live
+from server.audio.stream.model import RATE, Rules
+from server.audio.stream.places import members, ours, places
+from server.audio.stream.recogniser import Recogniser
+from server.audio.stream.stream import Means, Stream
+from server.base.errors import InvalidRequest, SparkError, Unavailable
+from server.config.model import Service, Settings
+from server.gateway.client.tunnel import tunnel
+from server.gateway.intake.request import named
+from server.gateway.model import Caller, Operation, Passage, Route
+from server.gateway.sockets.call import SocketCall, Tunnel
+from server.gateway.way import Crew
+
+SOCKETS = ("/v1/audio/stream", REALTIME)
+"""The routes that are answered here."""
+
+
+class Streams:
+    """A `Front` for the WebSockets. `token` and `boundary` give a new secret each time, `name` a
+    new id. `seen` are told of each window."""
+
+    def __init__(
+        self,
+        *,
+        settings: Callable[[], Settings],
+        learned: Learned,
+        seen: Seen,
+        monotonic: Callable[[], float],
+        token: Callable[[], str],
+        boundary: Callable[[], str],
+        name: Callable[[], str],
+        tunnel: Tunnel = tunnel,
+    ) -> None:
+        self._settings = settings
+        self._learned = learned
+        self._seen = seen
+        self._monotonic = monotonic
+        self._token = token
+        self._boundary = boundary
+        self._name = name
+        self._tunnel = tunnel
+        self._hearing = Hearing(lambda pool: places(pool, settings().services))
+        self.kept = Kept(lambda: settings().audio.max_streams, self.keeps)
+        self.connected: dict[Stream, Live] = {}
+        self._means: Means | None = None
+        self.closing = False
+
+    async def __call__(
+        self,
+        crew: Crew,
+        operation: Operation,
+        passage: Passage,
+        asgi: tuple[Scope, Receive, Send],
+    ) -> None:
+        scope = asgi[0]
+        if not self._ours(crew, operation, scope):
+            await SocketCall(crew, self._tunnel, operation, passage, asgi).run()
+            return
+        if self._means is None:
+            self._means = self._made(crew)
+        asked = Asked(operation, scope)
+        door = _Door(self, self._means, crew, operation, asked)
+        face = asked.face(passage.request_id)
+        await Live(crew, operation, passage, asgi, face=face, door=door).run()
+
+    @property
+    def services(self) -> Sequence[Service]:
+        return self._settings().services
+
+    # ---- the life of the app
+
+    async def drain(self, seconds: float) -> None:
+        """What was said until now becomes final, and every client is told to come back later."""
+        self.closing = True
+        for stream in self.kept:
+            stream.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(stream.ended.wait() for stream in self.kept))
+        for live in list(self.connected.values()):
+            live.bye(RESTART, "Spark Control restarts: connect again.")
+
+    async def close(self) -> None:
+        for stream in self.kept:
+            self.kept.remove(stream)
+        await self._hearing.close()
+
+    # ---- inside
+
+    def keeps(self) -> float:
+        return 0.0 if self.closing else self._settings().audio.stream_resume_seconds
+
+    def new(self, caller: Caller, route: Route, choice: Choice, means: Means) -> Stream:
+        return Stream(
+            self._name(),
+            self._token(),
+            caller=caller,
+            route=route,
+            choice=choice,
+            rules=self.rules,
+            means=means,
+        )
+
+    @property
+    def rules(self) -> Rules:
+        audio = self._settings().audio
+        return Rules(
+            step=audio.stream_step_seconds,
+            window=audio.stream_window_seconds,
+            buffer=audio.stream_buffer_seconds,
+        )
+
+    # ---- inside
+
+    def _ours(self, crew: Crew, operation: Operation, scope: Scope) -> bool:
+        query = scope["query_string"]
+        if operation.path == REALTIME and b"intent=transcription" not in query:
+            return False
+        if b"resume=" in query:
+            return True
+        try:
+            route = crew.router.resolve(operation, named(operation, scope))
+        except SparkError:
+            return False  # The tunnel's way tells it.
+        return ours(route.pool, self._settings().services)
+
+    def _made(self, crew: Crew) -> Means:
+        recogniser = Recogniser(
+            inside(crew, self._seen),
+            self._learned,
+            self._boundary,
+            lambda pool: members(pool, self._settings().services),
+        )
+        return Means(self._hearing, recogniser, voices, self._monotonic)
+
+
+class _Door:
+    """One connection's way to its stream (`live.Door`)."""
+
+    def __init__(
+        self, streams: Streams, means: Means, crew: Crew, operation: Operation, asked: Asked
+    ) -> None:
+        self._streams = streams
+        self._means = means
+        self._crew = crew
+        self._operation = operation
+        self._asked = asked
+
+    def open(self, passage: Passage, route: Route) -> tuple[Stream, int | None]:
+        """What it asks for is looked at before it is accepted. Raises what its client is told."""
+        streams, caller = self._streams, passage.caller
+        if streams.closing:
+            raise Unavailable("Spark Control is shutting down.", retry_after=5)
+        query = self._asked.read()
+        if query.token is not None:
+            stream = streams.kept.take_up(query.token, caller)
+            old = streams.connected.pop(stream, None)
+            if old is not None:
+                old.bye(ELSEWHERE, "The stream was taken up by another connection.")
+            return stream, query.after
+        settings, cap = self._crew.settings(), caller.max_in_flight
+        streams.kept.check(caller, settings.client_in_flight if cap is None else cap)
+        stream = streams.new(caller, route, query.choice, self._means)
+        streams.kept.add(stream)
+        return stream, None
+
+    def opened(self, live: Live, stream: Stream) -> None:
+        self._streams.connected[stream] = live
+
+    def closed(self, live: Live, stream: Stream, *, dropped: bool) -> None:
+        streams = self._streams
+        if streams.connected.get(stream) is not live:
+            return  # Another connection has it.
+        del streams.connected[stream]
+        if dropped and not stream.over:
+            streams.kept.left(stream)
+        else:
+            streams.kept.remove(stream)
+
+    def check(self, route: Route, caller: Caller) -> None:
+        """Whether that caller may use what another model means. Nothing is counted."""
+        self._means.recogniser.crew.gatekeeper.allow(caller, self._operation, route)
+        if not ours(route.pool, self._streams.services):
+            raise InvalidRequest(
+                "This model hears streams of its own: connect with ?model= to reach it.",
+                param="model",
+            )
+
+    def keeps(self) -> float:
+        return self._streams.keeps()
+
+
+def voices(strictness: int) -> Voiced:
+    """WebRTC's detector. It learns from what it hears: one for each stream."""
+    detector = webrtcvad.Vad(strictness)
+    return partial(_voiced, detector.is_speech)
+
+
+def _voiced(is_speech: Callable[[bytes, int], bool], frame: bytes) -> bool:
+    return is_speech(frame, RATE)
