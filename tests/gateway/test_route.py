@@ -313,6 +313,27 @@ class TestReply:
         assert "hf_abc" not in from_upstream(400, body, "tiny", "/v1/x").message
 
     @pytest.mark.parametrize(
+        ("body", "message", "param"),
+        [
+            (b'{"detail": "no such voice"}', "no such voice", None),
+            (b'{"detail": {"error": "x", "message": "no such voice"}}', "no such voice", None),
+            (
+                b'{"detail": [{"loc": ["body", "language"], "msg": "Field required"}]}',
+                "language: Field required",
+                "language",
+            ),
+            (b'{"error": "no such voice"}', "no such voice", None),
+        ],
+    )
+    def test_the_errors_of_other_servers_are_read_too(
+        self, body: bytes, message: str, param: str | None
+    ) -> None:
+        """`detail` in its three shapes; a status that a caller can act on stays."""
+        for status in (400, 404, 413, 415, 422):
+            error = from_upstream(status, body, "kokoro", "/v1/audio/speech")
+            assert (error.status, error.message, error.param) == (status, message, param)
+
+    @pytest.mark.parametrize(
         ("value", "expected"), [(None, None), (b"7", 7.0), (b"-1", None), (b"Wed, 21", None)]
     )
     def test_retry_after_is_read_in_seconds(

@@ -51,26 +51,35 @@ async def composed(work: Work, tell: Tell, tell_apart: Tell) -> Composed:
             heard = group.create_task(_heard(work, tell))
             apart_ = group.create_task(_told_apart(work, tell_apart))
     except BaseExceptionGroup as errors:
-        raise _first(errors) from None
+        raise first_of(errors) from None
     found, turns = heard.result(), apart_.result()
     said = lettered(await asyncio.to_thread(_attributed, found.words, turns), work.options.names)
     gaps = found.gaps + (() if turns is None else turns.gaps)
-    beside: dict[str, Any] = {}
-    if turns is not None and work.referee is not None:
-        ruled = await work.referee(said)
-        said = ruled.said
-        beside |= ruled.to_dict(text=work.options.scrub is None)
-    if work.options.scrub is not None:
-        wish = work.options.scrub
-        said, beside["scrub"] = await scrubbed_words(said, wish.wanted, reversible=wish.reversible)
+    referee = None if turns is None else work.referee
+    said, beside = await finished(said, work.options, referee)
     return Composed(
         said,
         seconds=work.decoded.seconds,
         language=found.language or work.options.language,
         speakers=turns is not None,
-        gaps=_once(gaps),
+        gaps=once(gaps),
         beside=beside,
     )
+
+
+async def finished(
+    said: tuple[Said, ...], options: Options, referee: Referee | None
+) -> tuple[tuple[Said, ...], dict[str, Any]]:
+    """What the referee and the scrubbing make of it, and the fields that tell of it."""
+    beside: dict[str, Any] = {}
+    if referee is not None:
+        ruled = await referee(said)
+        said = ruled.said
+        beside |= ruled.to_dict(text=options.scrub is None)
+    if options.scrub is not None:
+        wish = options.scrub
+        said, beside["scrub"] = await scrubbed_words(said, wish.wanted, reversible=wish.reversible)
+    return said, beside
 
 
 async def _heard(work: Work, tell: Tell) -> LongTranscript:
@@ -85,7 +94,7 @@ async def _told_apart(work: Work, tell: Tell) -> LongDiarized | None:
     )
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """What is no error of ours goes before one that is: it is a fault of the program."""
     leaves = list(_leaves(errors))
     return next((one for one in leaves if not isinstance(one, SparkError)), leaves[0])
@@ -105,6 +114,6 @@ def _attributed(words: Sequence[Word], turns: LongDiarized | None) -> tuple[Said
     return tuple(attribute(words, turns.turns))
 
 
-def _once(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
+def once(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
     """Both works may have missed the same part."""
     return tuple(dict.fromkeys(sorted(gaps, key=lambda gap: (gap.start, gap.end))))

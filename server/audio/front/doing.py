@@ -108,7 +108,7 @@ class Doing:
         shares = 0.5 if given.plan.speakers else 1.0
         tell = telling.work(shares, seconds)
         known: list[Known] = []
-        tell_apart: Tell = _nobody
+        tell_apart: Tell = nobody
         if given.plan.speakers:
             self._apart = self._diarizer()
             known = await known_voices(options, given.folder, desk.ear, self._apart)
@@ -119,7 +119,9 @@ class Doing:
             hearing=self._hearing,
             telling_apart=self._apart,
             known=known,
-            referee=self._referee() if given.plan.speakers else None,
+            referee=refereeing(desk, self._outer, self._passage, options)
+            if given.plan.speakers
+            else None,
             rules=desk.rules,
             clock=desk.clock,
         )
@@ -137,33 +139,6 @@ class Doing:
         route = resolved(crew.router, OPERATIONS[_DIARIZE], name, self._passage.caller)
         return Apart(self._asker, self._may_answer(route).traits)
 
-    def _referee(self) -> Referee | None:
-        audio, options = self._desk.settings().audio, self._given.options
-        setting = audio.referee
-        if options.referee is False:
-            return None
-        if options.referee is True and setting == "off":
-            setting = "auto"
-        elif options.referee is None and setting == "off":
-            return None
-        # The model's work is the caller's as every chat request is: it is charged.
-        ask = asking(
-            setting,
-            self._desk.entries,
-            self._outer,
-            self._passage.caller,
-            self._passage.request_id,
-        )
-        # A suggested name is what scrubbing takes out.
-        named = Named(frozenset(options.names)) if options.scrub is None else None
-        terms = Terms(seconds=audio.referee_seconds, named=named)
-        model = getattr(ask, "model", None)
-
-        async def rule(said: Sequence[Said]) -> Refereed:
-            return await refereed(said, ask, terms, model=model)
-
-        return rule
-
     # -- turns
 
     async def _turns(self) -> Written:
@@ -171,7 +146,7 @@ class Doing:
         self._apart = self._diarizer(given.options.model)
         known = await known_voices(given.options, given.folder, desk.ear, self._apart)
         found = await diarized(
-            given.decoded, self._apart, _nobody, desk.rules, desk.clock, known=known
+            given.decoded, self._apart, nobody, desk.rules, desk.clock, known=known
         )
         self._passage.upstream = self._apart.by
         return turns_written(found, given.options.format)
@@ -205,5 +180,26 @@ class Doing:
         await answer.over()
 
 
-def _nobody(_progress: Progress) -> None:
+def refereeing(desk: Desk, crew: Crew, passage: Passage, options: Options) -> Referee | None:
+    """Who is asked what sound alone does not settle; None where nobody is."""
+    audio = desk.settings().audio
+    setting = audio.referee
+    if options.referee is False or (options.referee is None and setting == "off"):
+        return None
+    if setting == "off":
+        setting = "auto"
+    # The model's work is the caller's as every chat request is: it is charged.
+    ask = asking(setting, desk.entries, crew, passage.caller, passage.request_id)
+    # A suggested name is what scrubbing takes out.
+    named = Named(frozenset(options.names)) if options.scrub is None else None
+    terms = Terms(seconds=audio.referee_seconds, named=named)
+    model = getattr(ask, "model", None)
+
+    async def rule(said: Sequence[Said]) -> Refereed:
+        return await refereed(said, ask, terms, model=model)
+
+    return rule
+
+
+def nobody(_progress: Progress) -> None:
     """Nobody is told."""

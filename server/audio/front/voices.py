@@ -71,7 +71,7 @@ class _Shaped:
             shaped = reshaped(body, legacy=self._legacy)
             if shaped is not None:
                 body = shaped
-                head = head | {"headers": _resized(head["headers"], len(body))}
+                head = {**head, "headers": _resized(head["headers"], len(body))}
         await self._send(head)
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 

@@ -20,8 +20,10 @@ from server.audio.front.inner import Seen
 from server.audio.sound.ear import Ear
 from server.base.clock import SystemClock
 from server.config.model import Audio, Service, Settings
+from server.gateway.listing import listing
 from tests.gateway.made import Running, gateway, service
 from tests.gateway.running import ScriptedEngine, serve
+from tests.swap.made import T0
 
 RATE = 16_000
 TRANSCRIBE = "/v1/audio/transcriptions"
@@ -133,6 +135,7 @@ async def room(
         ear=ear,
         clock=SystemClock(),
         boundary=lambda: f"boundary{next(numbers)}",
+        entries=lambda: listing(running[0].catalog, running[0].layout(), (), T0),
         seen=Seen(ended=[seen.append]),
     )
     fronts = dict.fromkeys(TASKS, Hearing(desk))
