@@ -40,18 +40,19 @@ T = TypeVar("T")
 
 
 class Ear:
-    """`close` ends the processes. `processes` is how many there are at most, `idle_seconds` after
-    how long without a question they are ended."""
+    """`close` ends the processes. Of the data they see only what lies in `folder`. `processes` is
+    how many there are at most, `idle_seconds` after how long without a question they are ended."""
 
     def __init__(
         self,
+        folder: Path | None = None,
         *,
         processes: int = 2,
         memory: int = MEMORY_BYTES,
         idle_seconds: float = IDLE_SECONDS,
         argv: Sequence[str] | None = None,
     ) -> None:
-        self._argv = argv or command(memory, FILE_BYTES)
+        self._argv = argv or command(memory, FILE_BYTES, folder)
         self._idle_seconds = idle_seconds
         self._slots = asyncio.Semaphore(processes)
         self._heavy = asyncio.Semaphore(max(1, processes - 1))

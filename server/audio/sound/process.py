@@ -26,9 +26,10 @@ class Late(Exception):
     """It did not answer in time."""
 
 
-def command(memory: int, file_size: int) -> tuple[str, ...]:
-    module = "server.audio.sound.child"
-    return (sys.executable, "-P", "-m", module, str(memory), str(file_size))
+def command(memory: int, file_size: int, folder: Path | None = None) -> tuple[str, ...]:
+    """Without a `folder` it may open what the user may open."""
+    words = ("server.audio.sound.child", str(memory), str(file_size))
+    return (sys.executable, "-P", "-m", *words, *(() if folder is None else (str(folder),)))
 
 
 class Child:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 import server.audio
+from server.audio.sound.child.fence import fence, version
 from server.audio.sound.ear import Ear
 from server.audio.sound.process import Child, command
 from server.base.errors import (
@@ -247,8 +248,11 @@ async def test_it_ends_with_us() -> None:
 
 CONFINED = """
 import json, os, resource, socket, subprocess, sys
+from pathlib import Path
 from server.audio.sound.child.confine import confine
+from server.audio.sound.child.fence import fence, version
 confine(300 << 20, 1000)
+fenced = fence(Path(sys.argv[1]), version())
 def tried(act):
     try:
         act()
@@ -256,8 +260,10 @@ def tried(act):
         return type(error).__name__
     return "done"
 def fill():
-    with open(sys.argv[1], "wb") as file:
+    with open(sys.argv[1] + "/file", "wb") as file:
         file.write(bytes(2000))
+def outside(mode):
+    return tried(lambda: open(sys.argv[2], mode).close())
 print(json.dumps({
     "socket": tried(lambda: socket.socket()),
     "program": tried(lambda: os.execv("/bin/true", ["true"])),
@@ -266,17 +272,27 @@ print(json.dumps({
     "file": tried(fill),
     "core": resource.getrlimit(resource.RLIMIT_CORE),
     "nice": os.nice(0),
+    "module": tried(lambda: __import__("wave")),
+    "inside": tried(lambda: open(sys.argv[1] + "/file", "rb").close()),
+    "read": outside("rb"),
+    "write": outside("wb"),
+    "list": tried(lambda: os.listdir(os.path.dirname(sys.argv[2]))),
+    "fenced": fenced,
 }))
 """
 
 
 async def test_what_a_broken_library_could_do_is_bounded(tmp_path: Path) -> None:
-    """No network, no program, no other process, no more memory and no larger file."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CONFINED, str(tmp_path / "file"), stdout=subprocess.PIPE
-    )
+    """No network, no program, no other process, no more memory, no larger file; and where the
+    kernel has fences, no file of ours but those it works on."""
+    secret, folder = tmp_path / "id_ed25519", tmp_path / "tmp"
+    secret.write_bytes(b"secret")
+    folder.mkdir()
+    words = ("-c", CONFINED, str(folder), str(secret))
+    process = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=subprocess.PIPE)
     told = orjson.loads((await process.communicate())[0])
     assert told.pop("nice") >= 10
+    outside = "PermissionError" if told.pop("fenced") else "done"
     assert told == {
         "socket": "PermissionError",
         "program": "PermissionError",
@@ -284,7 +300,34 @@ async def test_what_a_broken_library_could_do_is_bounded(tmp_path: Path) -> None
         "memory": "MemoryError",
         "file": "OSError",
         "core": [0, 0],
+        "module": "done",
+        "inside": "done",
+        "read": outside,
+        "write": outside,
+        "list": outside,
     }
+
+
+async def test_behind_its_fence_it_works(tmp_path: Path) -> None:
+    """A recording is examined and decoded in the folder that was given."""
+    path = tmp_path / "body"
+    recording = corpus.made("webm")
+    path.write_bytes(recording)
+    ear = Ear(tmp_path)
+    try:
+        assert (await ear.examine(path, 0, len(recording), 60)).codec == "opus"
+        decoded = await ear.decode(
+            path, 0, len(recording), folder=tmp_path, channels="each", most_seconds=60
+        )
+        assert decoded.channels[0].stat().st_size > 60_000
+    finally:
+        await ear.close()
+
+
+def test_a_kernel_without_fences_is_told() -> None:
+    """The other bounds hold there all the same."""
+    assert not fence(Path("/"), 0)
+    assert version() >= 0
 
 
 async def test_the_real_one_says_nothing_of_a_recording(

@@ -11,19 +11,21 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
 from server.audio.sound.child.confine import confine
+from server.audio.sound.child.fence import fence, version
 
 _LATE = 5
 
 
 def main(argv: Sequence[str]) -> None:
-    memory, file_size = (int(word) for word in argv)
+    memory, file_size, *folder = argv
     answers = _private(1)
-    confine(memory, file_size)
+    confine(int(memory), int(file_size))
     # Imported within the bounds, and once: this is what makes a warm process quick.
     import av.logging  # noqa: PLC0415
 
@@ -31,6 +33,8 @@ def main(argv: Sequence[str]) -> None:
     from server.audio.sound.child.table import ops  # noqa: PLC0415
 
     av.logging.set_level(None)
+    if folder:
+        fence(Path(folder[0]), version())
     # The default action ends the process, also within one long call of a library.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     table = ops()
