@@ -120,6 +120,23 @@ def test_an_address_that_was_spelled_out_is_the_one_that_was_written() -> None:
     assert scrub(text, WANTED).text == "[EMAIL_1], [EMAIL_1], [PHONE_1], [PHONE_1]"
 
 
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("password: hunter22!", "password: [SECRET_1]"),
+        ("API_KEY=abc.def-123", "API_KEY=[SECRET_1]"),
+        ("Authorization: Bearer abcdefgh.ijkl", "Authorization: Bearer [SECRET_1]"),
+        ("postgres://ada:pw123@db/x", "postgres://ada:[SECRET_1]@db/x"),
+        ("npm_" + "a1" * 18, "[SECRET_1]"),
+        ("the password is long, the token too", "the password is long, the token too"),
+        ("a bearer of news", "a bearer of news"),
+    ],
+)
+def test_what_is_called_a_secret_is_one(text: str, clean: str) -> None:
+    """Whatever it looks like. What is only spoken of stays."""
+    assert scrub(text, Wanted(kinds=frozenset({"secret"}))).text == clean
+
+
 def test_what_stands_beside_a_number_that_was_said_goes_with_it() -> None:
     """One of its digits was misheard. One of ten numbers has the check digit of a card."""
     text = "two one two five five five two three six eight nine nine nine nine, thanks"

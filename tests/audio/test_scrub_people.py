@@ -1,13 +1,14 @@
 """Names of people, of which a model finds some."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import orjson
 import pytest
 
 from server.audio.scrub import service
-from server.audio.scrub.people import likely, people, whole_and_parts
+from server.audio.scrub.people import SHA256, digest, likely, people, whole_and_parts
 from server.base.errors import InvalidValue
 
 
@@ -84,6 +85,17 @@ def test_a_long_text_is_shown_in_pieces_between_words() -> None:
     assert "".join(model.shown) == text
     assert max(map(len, model.shown)) <= 4000
     assert all(piece.endswith((" ", ".", "\n")) for piece in model.shown)
+
+
+def test_the_model_is_known_by_all_of_its_files(tmp_path: Path) -> None:
+    """It comes in a package of strangers: one more file, or another letter, is another model."""
+    (tmp_path / "ner").mkdir()
+    (tmp_path / "ner" / "model").write_bytes(b"weights")
+    first = digest(tmp_path)
+    (tmp_path / "ner" / "model").write_bytes(b"weighty")
+    second = digest(tmp_path)
+    (tmp_path / "more").write_bytes(b"")
+    assert len({first, second, digest(tmp_path), SHA256}) == 4
 
 
 def test_who_asks_for_names_without_the_extra_is_told_how_to_get_it() -> None:

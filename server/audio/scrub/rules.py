@@ -86,6 +86,25 @@ RULES: tuple[Rule, ...] = (
     Rule("secret", re.compile(r"\bAIza[\w-]{35}")),
     Rule("secret", re.compile(r"\b(?:hf_[A-Za-z0-9]{20,256}|nvapi-[\w-]{16,512})")),
     Rule(
+        "secret", re.compile(r"\b(?:npm_[A-Za-z0-9]{36}|pypi-[\w-]{16,512}|dckr_pat_[\w-]{20,64})")
+    ),
+    Rule("secret", re.compile(r"\bSG\.[\w-]{16,64}\.[\w-]{16,128}")),
+    Rule("secret", re.compile(r"\bya29\.[\w-]{20,512}")),
+    Rule("secret", re.compile(r"(?<!\w)\d{8,10}:AA[\w-]{33}(?![\w-])")),
+    Rule("secret", re.compile(r"https://hooks\.slack\.com/services/[\w/]{20,200}")),
+    # What is called a secret is one, whatever it looks like: `password: …`, `Bearer …`.
+    Rule("secret", re.compile(r"(?i)(?<=\bbearer )[\w.~+/-]{12,4096}=*")),
+    Rule(
+        "secret",
+        re.compile(
+            r"(?i)(?:(?<=\bpassword[=:])|(?<=\bpassword[=:] )|(?<=\bpasswd[=:])|(?<=\bsecret[=:])"
+            r"|(?<=\bsecret[=:] )|(?<=\btoken[=:])|(?<=\btoken[=:] )|(?<=\bapi[_-]key[=:])"
+            r"|(?<=\bapi[_-]key[=:] ))[^\s,;'\"]{6,256}"
+        ),
+    ),
+    # The password within an address: `postgres://user:…@host`.
+    Rule("secret", re.compile(r"(?<=:)(?<!\d:)[^\s:/@]{3,128}(?=@[\w.-]{1,253}[:/]\w)")),
+    Rule(
         "email",
         re.compile(r"\b[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}\b"),
     ),
