@@ -20,6 +20,7 @@ from server.audio import merging
 from server.audio.front.desk import Desk
 from server.audio.front.hearing import TASKS, Hearing
 from server.audio.front.inner import Seen
+from server.audio.front.voices import VOICES, Voices
 from server.audio.scrub import service as scrubbing
 from server.audio.sound.ear import Ear
 from server.audio.stream.service import SOCKETS, Streams
@@ -255,7 +256,9 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         upstream=upstream,
         settings=lambda: store.current.gateway,
         entries=desk.entries,
-        fronts=dict.fromkeys(TASKS, Hearing(desk)) | dict.fromkeys(SOCKETS, streams),
+        fronts=dict.fromkeys(TASKS, Hearing(desk))
+        | dict.fromkeys(SOCKETS, streams)
+        | {VOICES: Voices()},
         gatekeeper=gate,
         tap=make_tap,
         cache=load.cache,

@@ -67,11 +67,9 @@ class _Shaped:
         head, self._head = self._head, None
         assert head is not None  # noqa: S101 - its caller looked
         body = b"".join(self._held)
-        if not more:
-            shaped = reshaped(body, legacy=self._legacy)
-            if shaped is not None:
-                body = shaped
-                head = {**head, "headers": _resized(head["headers"], len(body))}
+        if body and not more:
+            body = reshaped(body, legacy=self._legacy) or body
+            head = {**head, "headers": _resized(head["headers"], len(body))}
         await self._send(head)
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
