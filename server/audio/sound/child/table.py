@@ -17,4 +17,22 @@ Op = Callable[[Mapping[str, Any]], Answer]
 
 
 def ops() -> Mapping[str, Op]:
-    return {"examine": examined, "decode": decoded, "loud": loud}
+    return {
+        "examine": examined,
+        "decode": decoded,
+        "loud": loud,
+        "leak": _leak,
+        "suppress": _suppress,
+    }
+
+
+def _leak(args: Mapping[str, Any]) -> Answer:
+    from server.audio.echo.ops import leak  # noqa: PLC0415
+
+    return leak(args)
+
+
+def _suppress(args: Mapping[str, Any]) -> Answer:
+    from server.audio.echo.ops import suppress  # noqa: PLC0415
+
+    return suppress(args)
