@@ -12,7 +12,9 @@ from tests.speech.scripts import MEETING, PAIR
 from tests.speech.spoken import Spoken, Voices
 from tests.speech.studio import Studio, running_studio
 
-OVERLAP = 1.2
+SHORT, LONG = 0.3, 1.2
+"""Seconds by which one begins before the other has ended: as people do who listen, and as people do
+who do not (3 and 15 % of the time two speak)."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,13 @@ class Scenes:
 
     @cached_property
     def pair(self) -> Scene:
-        """Two voices; every second line begins before the one before it ended."""
-        return played(PAIR, self.spoken, overlap=OVERLAP)
+        """Two voices; every second line begins a little before the one before it ended."""
+        return played(PAIR, self.spoken, overlap=SHORT)
+
+    @cached_property
+    def quarrel(self) -> Scene:
+        """The same lines, over each other."""
+        return played(PAIR, self.spoken, overlap=LONG)
 
     @cached_property
     def call(self) -> Call:

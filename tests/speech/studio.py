@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx
 import yaml
@@ -49,25 +49,13 @@ def wav(*channels: Sound) -> bytes:
 class Studio:
     """`http` is a client of the gateway."""
 
-    def __init__(self, folder: Path, app: int, engine: int, judge: Judge) -> None:
+    def __init__(
+        self, config: Path, body: dict[str, Any], http: httpx.Client, judge: Judge
+    ) -> None:
+        self.http = http
         self.judge = judge
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{app}", timeout=LONG)
-        self._config = folder / "config.yaml"
-        services = [
-            {"name": name, "kind": kind, "host": "here", "port": port}
-            for name, kind, port in (
-                ("ears", "asr", engine),
-                ("voices", "tts", engine),
-                ("who", "diarize", engine),
-                ("judge", "llm", judge.port),
-            )
-        ]
-        self._body: dict[str, Any] = {
-            "hosts": [{"name": "here", "address": "127.0.0.1", "port": 1, "user": "nobody"}],
-            "services": services,
-            "gateway": {"auto_swap": False},
-        }
-        self.settings()
+        self._config = config
+        self._body = body
 
     def settings(self, **audio: Any) -> None:
         """These of `audio`, the others as they come."""
@@ -107,39 +95,71 @@ class Studio:
 
 @contextmanager
 def running_studio(folder: Path) -> Iterator[Studio]:
-    app, engine = free_port(), free_port()
-    log = folder / "studio.log"
-    with running_judge() as judge, log.open("ab") as out:
-        studio = Studio(folder, app, engine, judge)
-        made = [
-            _started(["engine", "audio", "--port", str(engine)], out),
-            _started(["serve", "--data", str(folder), "--port", str(app)], out),
-        ]
+    port = free_port()
+    with (
+        running_judge() as judge,
+        _running(["engine", "audio", "--port", str(port)], folder) as one,
+    ):
+        until(partial(_answers, one, f"http://127.0.0.1:{port}/health", folder), "the engine", LONG)
+        body = _settings(port, judge.port)
+        (folder / "config.yaml").write_text(yaml.safe_dump(body, sort_keys=False))
+        with (
+            running_app(folder) as (url, _),
+            httpx.Client(base_url=url, timeout=LONG) as http,
+        ):
+            yield Studio(folder / "config.yaml", body, http, judge)
+
+
+@contextmanager
+def running_app(folder: Path) -> Iterator[tuple[str, int]]:
+    """Spark Control over `folder`: its address and its process."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with _running(["serve", "--data", str(folder), "--port", str(port)], folder) as one:
+        until(partial(_answers, one, f"{url}/livez", folder), "the app", LONG)
+        yield url, one.pid
+
+
+def _settings(engine: int, judge: int) -> dict[str, Any]:
+    services = [
+        {"name": name, "kind": kind, "host": "here", "port": port}
+        for name, kind, port in (
+            ("ears", "asr", engine),
+            ("voices", "tts", engine),
+            ("who", "diarize", engine),
+            ("judge", "llm", judge),
+        )
+    ]
+    return {
+        "hosts": [{"name": "here", "address": "127.0.0.1", "port": 1, "user": "nobody"}],
+        "services": services,
+        # What is asked again is answered from the cache: each sound is heard once.
+        "gateway": {"auto_swap": False, "cache_mb": 64},
+    }
+
+
+@contextmanager
+def _running(verb: list[str], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with (folder / "processes.log").open("ab") as out:
+        one = subprocess.Popen(
+            [sys.executable, "-m", "server.cli.main", *verb],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env=environment(),
+        )
         try:
-            for url in (f"http://127.0.0.1:{engine}/health", f"http://127.0.0.1:{app}/livez"):
-                until(partial(_answers, made, log, url), url, LONG)
-            yield studio
+            yield one
         finally:
-            studio.http.close()
-            for one in made:
-                _ended(one)
+            _ended(one)
 
 
-def _started(verb: list[str], out: IO[bytes]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "server.cli.main", *verb],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=out,
-        start_new_session=True,
-        env=environment(),
-    )
-
-
-def _answers(made: list["subprocess.Popen[bytes]"], log: Path, url: str) -> bool:
-    if any(one.poll() is not None for one in made):
-        raise AssertionError(f"a process ended:\n{log.read_text()[-3000:]}")
+def _answers(one: "subprocess.Popen[bytes]", url: str, folder: Path) -> bool:
+    if one.poll() is not None:
+        log = (folder / "processes.log").read_text()
+        raise AssertionError(f"a process ended:\n{log[-3000:]}")
     try:
         return httpx.get(url).status_code == 200
     except httpx.TransportError:

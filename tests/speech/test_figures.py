@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from server.audio.model import Turn
-from server.lab.scores import TextErrors, der, wder, wer
+from server.lab.scores import SpeakerErrors, TextErrors, der, wder, wer
 from server.lab.scores.speakers import Named
 from tests.speech.conftest import Scenes
 from tests.speech.room import Bleed
@@ -121,9 +121,7 @@ def test_voices_keep_their_names_from_part_to_part(
 def test_words_are_under_the_right_name(whole: Any, scenes: Scenes, note: Note) -> None:
     """In turn: at most one word of a hundred is somebody else's."""
     found = wder(named(scenes.meeting), words(whole))
-    note(
-        "WDER, four in turn", f"{100 * (found.rate or 0):.2f} % ({found.wrong} of {found.compared})"
-    )
+    note("WDER, four in turn", wrong_names(found))
     note("WER, four in turn", shares(wer(scenes.meeting.text, heard(whole))))
     assert found.compared > 0.9 * len(scenes.meeting.said)
     assert (found.rate or 0) <= 0.01
@@ -136,16 +134,35 @@ def named(scene: Scene) -> list[tuple[str, str]]:
 def test_words_of_people_who_interrupt_are_under_the_right_name(
     studio: Studio, scenes: Scenes, note: Note
 ) -> None:
-    """Every second line begins before the one before it ended: at most three of a hundred."""
-    studio.settings()
-    answer = studio.heard(wav(scenes.pair.sound), diarize="true", **GRAINS)
-    found = wder(named(scenes.pair), words(answer))
-    note(
-        "WDER, overlapping", f"{100 * (found.rate or 0):.2f} % ({found.wrong} of {found.compared})"
-    )
-    note("WER, overlapping", shares(wer(scenes.pair.text, heard(answer))))
-    assert found.compared > 0.7 * len(scenes.pair.said)
+    """One channel, every second line begins before the one before it ended: at most three words of
+    a hundred are somebody else's."""
+    found = told_apart(studio, scenes.pair, "overlapping a little", note)
+    assert found.compared > 0.9 * len(scenes.pair.said)
     assert (found.rate or 0) <= 0.03
+
+
+def test_words_of_people_who_talk_over_each_other_are_mostly_under_the_right_name(
+    studio: Studio, scenes: Scenes, note: Note
+) -> None:
+    """One channel in which two speak at once for an eighth of the time. Here three of a hundred are
+    not reached: the recogniser itself makes up what it hears of two voices. A bound that shows when
+    it becomes worse, and no promise."""
+    found = told_apart(studio, scenes.quarrel, "over each other", note)
+    assert found.compared > 0.7 * len(scenes.quarrel.said)
+    assert (found.rate or 0) <= 0.12
+
+
+def told_apart(studio: Studio, scene: Scene, name: str, note: Note) -> SpeakerErrors:
+    studio.settings()
+    answer = studio.heard(wav(scene.sound), diarize="true", **GRAINS)
+    found = wder(named(scene), words(answer))
+    note(f"WDER, {name}", wrong_names(found))
+    note(f"WER, {name}", shares(wer(scene.text, heard(answer))))
+    return found
+
+
+def wrong_names(found: SpeakerErrors) -> str:
+    return f"{100 * (found.rate or 0):.2f} % ({found.wrong} of {found.compared})"
 
 
 def test_parts_are_woven_without_a_lost_or_a_doubled_word(
@@ -159,7 +176,7 @@ def test_parts_are_woven_without_a_lost_or_a_doubled_word(
     assert not answer.get("gaps")
     assert (parts.rate or 0) <= (at_once.rate or 0) + 0.01
     found = wder(named(scenes.meeting), words(answer))
-    note("WDER, parts", f"{100 * (found.rate or 0):.2f} % ({found.wrong} of {found.compared})")
+    note("WDER, parts", wrong_names(found))
     assert (found.rate or 0) <= 0.01
     starts = [one["start"] for one in answer["words"]]
     assert starts == sorted(starts)
@@ -169,13 +186,31 @@ def test_parts_are_woven_without_a_lost_or_a_doubled_word(
 
 
 @pytest.fixture(scope="module")
-def clean(studio: Studio, scenes: Scenes) -> TextErrors:
-    """What is understood of the near side when nothing leaks."""
+def apart(studio: Studio, scenes: Scenes) -> Any:
+    """Both sides when nothing leaks."""
     studio.settings()
     found = scenes.call
-    mic, system = wav(found.microphone(None)), wav(found.far.sound)
-    _, after = near_words(studio.merged(mic, system), found.alone)
-    return wer(found.near.text, " ".join(after))
+    return studio.merged(wav(found.microphone(None)), wav(found.far.sound), **GRAINS)
+
+
+@pytest.fixture(scope="module")
+def clean(apart: Any, scenes: Scenes) -> TextErrors:
+    """What is understood of the near side then."""
+    early, after = near_words(apart, scenes.call.alone)
+    assert early == []
+    return wer(scenes.call.near.text, " ".join(after))
+
+
+def test_two_channels_keep_what_both_say_at_once(apart: Any, scenes: Scenes, note: Note) -> None:
+    """Speech at the same time is kept for both: at most three words of a hundred are under the
+    wrong name, and all are there."""
+    near, far = (side.said for side in (scenes.call.near, scenes.call.far))
+    said = sorted((*near, *far), key=lambda one: one[0].start)
+    found = wder([(word.text, speaker) for word, speaker in said], words(apart))
+    note("WDER, two channels", wrong_names(found))
+    assert found.compared > 0.9 * len(said)
+    assert (found.rate or 0) <= 0.03
+    assert any(one["overlapped"] for one in apart["words"])
 
 
 def near_words(answer: Any, alone: float) -> tuple[list[str], list[str]]:
@@ -197,7 +232,7 @@ def test_a_loudspeaker_is_not_a_second_speaker(
     it loses little: four points of its word error rate, ten where the echo is as loud."""
     studio.settings()
     found, (bleed, points) = scenes.call, promised
-    answer = studio.merged(wav(found.microphone(bleed)), wav(found.far.sound))
+    answer = studio.merged(wav(found.microphone(bleed)), wav(found.far.sound), **GRAINS)
     left, mine = near_words(answer, found.alone)
     near = wer(found.near.text, " ".join(mine))
     note(f"bleed {bleed.level_db:g} dB", f"{len(left)} of {len(FAR.text.split())} left: {left}")
