@@ -103,7 +103,8 @@ def audio(weights: Path | None, host: str, port: int, **limits: float) -> int:
     Prints one line of JSON with its address when it listens; /health is 200 once the models are
     loaded.
     """
-    from server.engine.serve import Limits, run  # noqa: PLC0415
+    from server.engine.limits import Limits  # noqa: PLC0415
+    from server.engine.serve import run  # noqa: PLC0415
 
     megabytes, waiting = int(limits["max_upload_mb"]), int(limits["waiting"])
     try:

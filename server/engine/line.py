@@ -39,7 +39,6 @@ class Line:
                 f"{self.name} is busy and {self._places} requests wait already.",
                 advice="Try again later; this is the small engine, one request at a time.",
                 retry_after=5,
-                source="reference",
             )
         self._held += 1
 

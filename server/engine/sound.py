@@ -57,7 +57,7 @@ def decode(file: BinaryIO, *, cap_seconds: float, gone: "Gone") -> "Samples":
         )
     file.seek(0)
     try:
-        with av.open(file, format=kind, metadata_errors="ignore") as opened:
+        with av.open(file, "r", format=kind, metadata_errors="ignore") as opened:
             return _mixed(_decoded(opened), cap_seconds, gone)
     except (av.FFmpegError, ValueError) as error:
         raise InvalidRequest(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from server.base.errors import InvalidValue
+from server.base.errors import InvalidRequest
 from server.engine.extra import need
 from server.engine.phonemes.lexicon import Entry, Lexicon
 from server.engine.phonemes.script import LONGEST, lines
@@ -51,14 +51,11 @@ _ALPHABET: Mapping[str, int] = {
 
 
 def voice_id(name: str) -> str:
-    """The voice that `name` means. Raises InvalidValue with those there are."""
+    """The voice that `name` means. Raises InvalidRequest with those there are."""
     voice = OPENAI_VOICES.get(name, name)
     if voice not in VOICES:
-        raise InvalidValue(
-            "There is no such voice here.",
-            param="voice",
-            advice=f"Voices: {', '.join(VOICES)}.",
-            source="reference",
+        raise InvalidRequest(
+            "There is no such voice here.", param="voice", advice=f"Voices: {', '.join(VOICES)}."
         )
     return voice
 

@@ -1,0 +1,1 @@
+"""Who speaks when: a voice encoder in numpy, clusters of its embeddings, turns."""
