@@ -38,7 +38,7 @@ def app(place: Path, name: str, engine_port: int, client: str) -> Iterator[Peer]
     host = {"name": "bench", "address": "127.0.0.1", "port": free_port(), "user": "bench"}
     config = {"hosts": [host], **_settings("bench", engine_port, client)}
     (data / "config.yaml").write_text(json.dumps(config))
-    with _served(data, name) as peer:
+    with served(data, name) as peer:
         yield peer
 
 
@@ -51,7 +51,7 @@ def at_work(place: Path, engine_port: int, *, hosts: int, pages: int) -> Iterato
         config = _yaml_read(sim.config)
         config |= _settings("spark-1", engine_port, "pooled")
         sim.config.write_text(json.dumps(config))
-        peer = stack.enter_context(_served(sim.dir, "ours, at work"))
+        peer = stack.enter_context(served(sim.dir, "ours, at work"))
         _until(lambda: _all_up(peer), "every host to be up")
         stack.enter_context(_dashboards(peer, pages))
         yield peer
@@ -92,7 +92,8 @@ def _pinned(core: int) -> Iterator[None]:
 
 
 @contextmanager
-def _served(data: Path, name: str) -> Iterator[Peer]:
+def served(data: Path, name: str) -> Iterator[Peer]:
+    """Over a data directory whose services answer for `MODEL`."""
     port = free_port()
     argv = [sys.executable, *ENTRY, "serve", "--data", data, "--port", port]
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
