@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from server.audio.sound.ear import Ear
@@ -117,6 +118,23 @@ async def test_too_many_channels_are_refused_unless_mixed(decode: Decode) -> Non
     with pytest.raises(InvalidValue, match="more than 8 channels"):
         await decode(wav, "each")
     assert (await decode(wav)).seconds == 1.0
+
+
+async def test_memory_does_not_grow_with_the_length(ear: Ear, decode: Decode) -> None:
+    """A quarter of an hour, from 1 MiB, takes what a second takes."""
+    await decode(corpus.made("flac"))
+    (pid,) = [child._process.pid for child in ear._all if child._process]
+    before = psutil.Process(pid).memory_info().rss
+    sound = np.zeros((900 * RATE, 1), np.float32)
+    decoded = await decode(corpus.encoded("flac", "flac", sound, RATE))
+    assert decoded.seconds == 900.0
+    assert peak(pid) - before < 16 << 20
+
+
+def peak(pid: int) -> int:
+    """The most memory that a process ever had."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) << 10
 
 
 async def test_a_disk_that_takes_no_more_is_507(tmp_path: Path) -> None:

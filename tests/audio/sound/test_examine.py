@@ -3,10 +3,12 @@
 import struct
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from server.audio.sound.ear import Ear
 from server.base.errors import InvalidValue, SparkError, UnsupportedMediaType
 from tests.audio.sound import corpus
 from tests.audio.sound.conftest import Decode, Examine
@@ -103,6 +105,62 @@ async def test_a_pipe_does_not_know_its_length(examine: Examine) -> None:
     for told in (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000):
         whole[at : at + 4] = struct.pack("<I", told)
         assert (await examine(bytes(whole))).seconds == pytest.approx(2.0, abs=0.01), told
+
+
+def patched(kind: str, name: bytes, offset: int, value: bytes) -> bytes:
+    """`value` at `offset` behind the first `name` of a file."""
+    whole = bytearray(corpus.made(kind))
+    at = whole.index(name) + len(name) + offset
+    whole[at : at + len(value)] = value
+    return bytes(whole)
+
+
+HOSTILE = {
+    "a table of 268 million samples of one size": patched(
+        "m4a", b"stsz", 4, b"\0\0\0\1\x0f" + b"\xff" * 3
+    ),
+    "a table of 268 million sizes": patched("m4a", b"stsz", 4, b"\0\0\0\0\x0f" + b"\xff" * 3),
+    "65 535 channels": patched("wav", b"fmt ", 6, b"\xff\xff"),
+    "no channel": patched("wav", b"fmt ", 6, b"\0\0"),
+    "no sample a second": patched("wav", b"fmt ", 8, bytes(4)),
+    "4 billion samples a second": patched("wav", b"fmt ", 8, b"\xff" * 4),
+    "a header of 4 GB": patched("wav", b"fmt ", 0, b"\xff" * 4),
+    "a tag of 256 MB": b"ID3\4\0\0\x7f\x7f\x7f\x7f" + corpus.made("mp3"),
+    "an unknown codec": patched("wav", b"fmt ", 4, b"\xfe\xff"),
+}
+
+
+@pytest.mark.parametrize("what", sorted(HOSTILE))
+async def test_a_forged_figure_costs_nothing(
+    ear: Ear, examine: Examine, decode: Decode, what: str
+) -> None:
+    """It is refused in words, by the process that was there before, whose memory did not grow."""
+    await examine(corpus.made("wav"))
+    (before,) = ear._all
+    for question in (examine(HOSTILE[what]), decode(HOSTILE[what])):
+        with pytest.raises(SparkError, match=r"damaged|cannot be read here") as told:
+            await question
+        assert told.value.status in {415, 422}
+    assert ear._all == {before}
+    assert before._process is not None
+    assert psutil.Process(before._process.pid).memory_info().rss < 150 << 20
+
+
+@pytest.mark.parametrize(
+    ("recording", "seconds"),
+    [
+        (np.random.default_rng(5).bytes(30_000) + corpus.made("mp3"), 2.0),
+        (corpus.made("ogg opus") * 3, 6.0),
+        (corpus.made("mp3") * 2, 4.0),
+        (corpus.made("wav") + b"LIST", 2.0),
+    ],
+)
+async def test_what_is_odd_and_not_wrong_is_heard(
+    examine: Examine, decode: Decode, recording: bytes, seconds: float
+) -> None:
+    """Bytes before the first frame, files one behind the other, a tail."""
+    assert (await examine(recording)).seconds == pytest.approx(seconds, abs=0.15)
+    assert (await decode(recording)).seconds == pytest.approx(seconds, abs=0.15)
 
 
 @settings(

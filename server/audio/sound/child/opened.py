@@ -170,4 +170,6 @@ def _declared(
         return None
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    return None if container.duration is None else container.duration / av.time_base
+    if kind == "webm" and container.duration is not None:
+        return container.duration / av.time_base
+    return None
