@@ -54,7 +54,8 @@ STRIKES = 20
 """Messages that mean nothing, until the connection is ended."""
 SLICE_SECONDS = 1.0
 """Others have their turn after so much sound of one message."""
-NORMAL, RESTART, ELSEWHERE = 1000, 1012, 4000
+NORMAL, ELSEWHERE = 1000, 4000
+RESTART = (1012, "Spark Control restarts: connect again.")
 _CHARGED_SECONDS = 1.0
 _AMID_SECONDS = 60.0
 _BEHIND_SECONDS = 5.0
@@ -73,6 +74,8 @@ class Door(Protocol):
     def check(self, route: Route, caller: Caller) -> None: ...
 
     def keeps(self) -> float: ...
+
+    def farewell(self) -> tuple[int, str]: ...
 
 
 class Live(Way):
@@ -315,7 +318,7 @@ class Live(Way):
         self._passage.upstream = upstream
 
     def over(self) -> None:
-        self.bye(NORMAL, "")
+        self.bye(*self._door.farewell())
 
     def bye(self, code: int, reason: str) -> None:
         """The last words. The server tells this side of the end, and so it ends."""

@@ -22,7 +22,7 @@ from server.audio.stream.faces.asked import REALTIME, Asked
 from server.audio.stream.faces.choice import Choice
 from server.audio.stream.hearing import Hearing
 from server.audio.stream.kept import Kept
-from server.audio.stream.live import ELSEWHERE, RESTART, Live
+from server.audio.stream.live import ELSEWHERE, NORMAL, RESTART, Live
 from server.audio.stream.model import RATE, Rules
 from server.audio.stream.places import members, ours, places
 from server.audio.stream.recogniser import Recogniser
@@ -102,7 +102,7 @@ class Streams:
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(stream.ended.wait() for stream in self.kept))
         for live in list(self.connected.values()):
-            live.bye(RESTART, "Spark Control restarts: connect again.")
+            live.bye(*RESTART)
 
     async def close(self) -> None:
         for stream in self.kept:
@@ -212,6 +212,9 @@ class _Door:
 
     def keeps(self) -> float:
         return self._streams.keeps()
+
+    def farewell(self) -> tuple[int, str]:
+        return RESTART if self._streams.closing else (NORMAL, "")
 
 
 def voices(strictness: int) -> Voiced:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 from starlette.types import Send
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from server.audio.front.dialect.learned import Learned
 from server.audio.front.inner import Seen
@@ -49,7 +50,7 @@ class Speech:
         ]
 
 
-def speech(*parts: float | int, each: float = 0.25, gap: float = 0.05) -> Speech:
+def speech(*parts: float, each: float = 0.25, gap: float = 0.05) -> Speech:
     """A float is seconds of silence, a whole number so many words."""
     rng = np.random.default_rng(11)
     pieces: list[Any] = []
@@ -163,8 +164,12 @@ async def until(socket: ClientConnection, kind: str) -> list[dict[str, Any]]:
 
 
 async def rest(socket: ClientConnection) -> list[dict[str, Any]]:
-    """Everything until it is closed."""
-    return [orjson.loads(text) async for text in socket]
+    """Everything until it is closed, however it is."""
+    seen: list[dict[str, Any]] = []
+    with suppress(ConnectionClosed):
+        async for text in socket:
+            seen.append(orjson.loads(text))
+    return seen
 
 
 def finals(events: Sequence[dict[str, Any]]) -> list[str]:

@@ -1,0 +1,152 @@
+"""Streams outlive their connections, and the app ends without losing what was said."""
+
+import asyncio
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import InvalidStatus
+
+from server.audio.stream.live import ELSEWHERE, RESTART
+from tests.audio.stream.made import FRAME, Ears, finals, frames, house, rest, speech, until
+
+
+async def drop(socket: ClientConnection) -> None:
+    """As a network does: without a word."""
+    socket.transport.abort()
+    await socket.wait_closed()
+
+
+async def test_a_dropped_connection_is_taken_up_again() -> None:
+    """The client is told how much had come, goes on from there, and gets the finals that it has not
+    seen; no word is lost or doubled."""
+    said = speech(0.6, 10, 1.0, 12, 1.2)
+    half = len(said.pcm) // 2 // FRAME * FRAME
+    async with house(Ears(said)) as here:
+        socket = await here.connect()
+        ready = (await until(socket, "ready"))[-1]
+        for frame in frames(said.pcm[:half]):
+            await socket.send(frame)
+        first = await until(socket, "final")
+        await drop(socket)
+        async with here.connect(f"/v1/audio/stream?resume={ready['resume']}&after=0") as again:
+            back = (await until(again, "ready"))[-1]
+            assert (back["resumed"], back["stream"], back["sequence"]) == (True, ready["stream"], 1)
+            for frame in frames(said.pcm[round(back["received"] * 16_000) * 2 :]):
+                await again.send(frame)
+            await again.send('{"type": "stop"}')
+            events = await rest(again)
+    assert finals(events) == said.texts
+    assert finals(first) == said.texts[:10]
+
+
+async def test_finals_that_a_client_has_are_not_told_again() -> None:
+    said = speech(0.6, 10, 1.0)
+    async with house(Ears(said)) as here:
+        socket = await here.connect()
+        token = (await until(socket, "ready"))[-1]["resume"]
+        await socket.send(said.pcm)
+        await until(socket, "final")
+        await drop(socket)
+        async with here.connect(f"/v1/audio/stream?resume={token}&after=1") as again:
+            await again.send('{"type": "stop"}')
+            assert finals(await rest(again)) == []
+
+
+async def test_what_is_heard_while_nobody_is_connected_is_told_later() -> None:
+    said = speech(0.6, 10, 1.0)
+    async with house(Ears(said)) as here:
+        socket = await here.connect()
+        token = (await until(socket, "ready"))[-1]["resume"]
+        await socket.send(said.pcm)
+        await drop(socket)
+        async with here.connect(f"/v1/audio/stream?resume={token}") as again:
+            assert finals(await until(again, "final")) == said.texts
+
+
+async def test_only_its_own_client_takes_a_stream_up() -> None:
+    """Another's token is as good as none, and a stream that ended is gone."""
+    async with house(Ears(speech(0.1))) as here:
+        socket = await here.connect()
+        token = (await until(socket, "ready"))[-1]["resume"]
+        stream = next(iter(here.streams.kept))
+        stream.caller = stream.caller.__class__("other", "192.0.2.9")
+        for wrong in (token, "token-999", "%00"):
+            with pytest.raises(InvalidStatus) as refused:
+                await here.connect(f"/v1/audio/stream?resume={wrong}")
+            assert refused.value.response.status_code == 404
+        await socket.close()
+
+
+async def test_a_second_connection_takes_over_from_the_first() -> None:
+    """A client notices a lost network before the server does."""
+    said = speech(0.6, 10, 1.0)
+    async with house(Ears(said)) as here, here.connect() as old:
+        token = (await until(old, "ready"))[-1]["resume"]
+        async with here.connect(f"/v1/audio/stream?resume={token}") as new:
+            assert (await until(new, "ready"))[-1]["resumed"]
+            await rest(old)
+            assert old.close_code == ELSEWHERE
+            await new.send(said.pcm)
+            await new.send('{"type": "stop"}')
+            assert finals(await rest(new)) == said.texts
+        assert len(here.streams.kept) == 0
+
+
+async def test_who_closes_on_purpose_is_not_waited_for() -> None:
+    async with house(Ears(speech(0.1))) as here:
+        async with here.connect() as socket:
+            await until(socket, "ready")
+        await here.running.passages.get()
+        assert len(here.streams.kept) == 0
+
+
+async def test_nobody_is_kept_for_longer_than_the_settings_say() -> None:
+    """What is being heard for it is ended too."""
+    said = speech(0.6, 20)
+    async with house(Ears(said), audio={"stream_resume_seconds": 0}) as here:
+        socket = await here.connect()
+        assert (await until(socket, "ready"))[-1]["resume"] == ""
+        await socket.send(said.pcm)
+        await drop(socket)
+        await here.running.passages.get()
+        assert len(here.streams.kept) == 0
+
+
+async def test_a_restart_loses_no_words() -> None:
+    """What was said until then becomes final, and the client is told to come back."""
+    said = speech(0.6, 14)
+    async with house(Ears(said)) as here, here.connect() as socket:
+        await until(socket, "ready")
+        for frame in frames(said.pcm):
+            await socket.send(frame)
+        await until(socket, "speech_started")
+        await socket.send('{"type": "ping"}')
+        await until(socket, "pong")
+        await here.streams.drain(5.0)
+        events = await rest(socket)
+        assert socket.close_code == RESTART[0]
+        assert finals(events) == said.texts
+        assert events[-1]["type"] == "closed"
+        with pytest.raises(InvalidStatus) as refused:
+            await here.connect()
+        assert refused.value.response.status_code == 503
+
+
+async def test_a_drain_waits_no_longer_than_it_may() -> None:
+    """An engine that hangs does not hold up a restart."""
+
+    class Never(Ears):
+        async def _hear(self, call: object, _send: object) -> None:
+            await call.gone.wait()  # type: ignore[attr-defined]
+
+    said = speech(0.6, 14)
+    async with house(Never(said)) as here, here.connect() as socket:
+        await until(socket, "ready")
+        await socket.send(said.pcm)
+        await until(socket, "speech_started")
+        await here.streams.drain(0.05)
+        events = await rest(socket)
+        assert socket.close_code == RESTART[0]
+        assert finals(events) == []
+    async with asyncio.timeout(5):
+        await here.streams.close()
