@@ -5,8 +5,7 @@ meanwhile, and the answer in its format. Refuses to know how the recording came 
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +71,6 @@ class Doing:
         )
         self._hearing: Hearing | None = None
         self._apart: Apart | None = None
-        self._keepalive = crew.settings().keepalive_seconds
 
     def used(self) -> Used:
         """The seconds that were heard, each once, however often parts overlap or are asked again;
@@ -83,19 +81,20 @@ class Doing:
         seconds = min(main.heard, self._given.decoded.seconds)
         return Used(audio_seconds=seconds, audio_source="measured")
 
-    async def answer(self, answer: Answer, route: Route) -> None:
+    async def answer(self, answer: Answer, telling: Telling, route: Route) -> None:
+        """`telling` has begun where a stream was asked for."""
         if self._given.options.task == "diarize":
             await self._send(answer, await self._turns(), ())
             return
         format_ = format_of(self._given.options)
-        streamed = self._given.options.stream
-        async with self._told(answer, streamed=streamed) as telling:
-            found = await self._composed(route, telling)
+        found = await self._composed(route, telling)
+        await telling.end()
         self._passage.first_byte = self._outer.monotonic()
-        if streamed:
-            await self._stream(answer, frames(found, self._given.options, format_))
+        options = self._given.options
+        if options.stream:
+            await self._stream(answer, await asyncio.to_thread(frames, found, options, format_))
             return
-        made = await asyncio.to_thread(written, found, self._given.options, format_)
+        made = await asyncio.to_thread(written, found, options, format_)
         await self._send(answer, made, found.gaps)
 
     # -- a transcript
@@ -152,16 +151,6 @@ class Doing:
         return turns_written(found, given.options.format)
 
     # -- the answer
-
-    @contextlib.asynccontextmanager
-    async def _told(self, answer: Answer, *, streamed: bool) -> AsyncIterator[Telling]:
-        telling = Telling(answer, self._keepalive, events=self._given.options.progress)
-        if streamed:
-            telling.begin()
-        try:
-            yield telling
-        finally:
-            await telling.end()
 
     async def _send(self, answer: Answer, made: Written, gaps: Sequence[Gap]) -> None:
         headers = [

@@ -23,10 +23,17 @@ from server.audio.front.plain import Plain, nothing_more
 from server.audio.front.plan import Limits, Plan, cap, check_length, decide
 from server.audio.front.room import Share
 from server.audio.front.silence import check_level, check_loud
+from server.audio.front.telling import Telling
 from server.audio.scrub.people import required
 from server.audio.sound.model import BYTES_PER_SECOND, Decoded, Sound
 from server.audio.sound.spool import FilePart, Form, FormRules, Spool, pieces
-from server.base.errors import InvalidRequest, NotFound, SparkError, UnsupportedMediaType
+from server.base.errors import (
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    SparkError,
+    UnsupportedMediaType,
+)
 from server.gateway.intake.request import named
 from server.gateway.keys.gate import resolved
 from server.gateway.model import Operation, Passage, Route
@@ -45,7 +52,7 @@ TASKS: dict[str, Task] = {
 RULES = FormRules(files=2, fields=300, field_bytes=2 << 20, fields_bytes=9 << 20)
 """Recordings of known speakers come as fields (data URLs)."""
 _OURS = "spark-control"
-_SECOND = (InvalidRequest, UnsupportedMediaType)
+_SECOND = (InvalidRequest, PayloadTooLarge, UnsupportedMediaType)
 
 
 class Hearing:
@@ -166,6 +173,8 @@ class Recording(Way):
         )
         if self._operation.path == CHUNK:
             plan = Plan(tuple(reason for reason in plan.reasons if reason != "long"))
+        if plan.speakers:
+            self._told_apart()
         if plan.composed:
             crew.gatekeeper.allow(passage.caller, self._operation, route)
             await self._composed(spool, taken, route, plan)
@@ -175,11 +184,16 @@ class Recording(Way):
             await self._composed(spool, taken, route, plan)
             # The rest of the request was good: it was the engine that could not.
             fact = refusal(refused, taken.options, taken.sound)
-            desk.learned.note(refused.source, fact, crew.monotonic())
+            if fact is not None:
+                desk.learned.note(refused.source, fact, crew.monotonic())
+
+    def _told_apart(self) -> None:
+        """Raises `NotFound` when there is no service that tells speakers apart."""
+        resolved(self._crew.router, OPERATIONS[DIARIZE], None, self._passage.caller)
 
     def _diarizer(self) -> bool:
         try:
-            resolved(self._crew.router, OPERATIONS[DIARIZE], None, self._passage.caller)
+            self._told_apart()
         except NotFound:
             return False
         return True
@@ -208,12 +222,19 @@ class Recording(Way):
 
     async def _composed(self, spool: Spool, taken: _Taken, route: Route, plan: Plan) -> None:
         desk, passage, crew = self._desk, self._passage, self._crew
-        async with desk.room.place(crew.settings().queue_seconds):
-            passage.admitted = crew.monotonic()
-            decoded = await self._decoded(spool, taken)
-            given = Given(taken.options, plan, decoded, spool.folder)
-            self._doing = Doing(desk, crew, self._operation, passage, given)
-            await self._doing.answer(self._answer, route)
+        settings, options = crew.settings(), taken.options
+        telling = Telling(self._answer, settings.keepalive_seconds, events=options.progress)
+        if options.stream and options.task != "diarize":
+            telling.begin()
+        try:
+            async with desk.room.place(settings.queue_seconds):
+                passage.admitted = crew.monotonic()
+                decoded = await self._decoded(spool, taken)
+                given = Given(options, plan, decoded, spool.folder)
+                self._doing = Doing(desk, crew, self._operation, passage, given)
+                await self._doing.answer(self._answer, telling, route)
+        finally:
+            await telling.end()
 
     async def _decoded(self, spool: Spool, taken: _Taken) -> Decoded:
         """16 kHz, one channel, with some more for the envelope."""
@@ -243,18 +264,21 @@ def recording_of(form: Form) -> FilePart:
 
 
 def may_be_composed(error: SparkError, options: Options) -> bool:
-    """Whether a service refused something that can be done here: its container, or the format."""
+    """Whether a service refused something that can be done here: the container, the size (plain
+    sound of one channel is small, and parts are smaller), or the format."""
     if error.source == _OURS or not isinstance(error, _SECOND):
         return False
     if options.format == "diarized_json" or options.format not in FORMATS:
         return False  # nobody here knows it, or who spoke
-    if isinstance(error, UnsupportedMediaType):
+    if isinstance(error, PayloadTooLarge | UnsupportedMediaType):
         return True
     return options.task != "diarize" and (options.format not in {"json", "text"} or options.stream)
 
 
-def refusal(error: SparkError, options: Options, sound: Sound) -> Fact:
-    """What a service turned out not to do."""
+def refusal(error: SparkError, options: Options, sound: Sound) -> Fact | None:
+    """What a service turned out not to do. How large is too large is not learned."""
+    if isinstance(error, PayloadTooLarge):
+        return None
     if isinstance(error, UnsupportedMediaType):
         return ("container", sound.container)
     return "no-stream" if options.format in {"json", "text"} else ("format", options.format)

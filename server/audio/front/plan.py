@@ -72,7 +72,10 @@ def decide(
     if options.task == "diarize":
         return Plan(tuple(_diarizing(sound, traits, limits)))
     # An engine may know speakers itself: where nobody else does, it is left to it.
-    speakers = options.diarize or (options.format == "diarized_json" and diarizer)
+    theirs = options.format == "diarized_json" and not diarizer and not options.diarize
+    if theirs and options.scrub is None and traits.opens(sound.container):
+        return Plan()
+    speakers = options.speakers
     reasons = tuple(_hearing(options, sound, traits, limits, speakers=speakers))
     if reasons:
         written(options)

@@ -62,10 +62,10 @@ class Room:
                 self.busy += 1
                 turn.set_result(None)
 
-    def take(self, size: int) -> None:
+    def take(self, size: int, own: int = 0) -> None:
         """Raises `QueueFull` when all recordings together would take more than they may. One alone
-        may always be as large as an upload may be."""
-        if self.used and self.used + size > self._space():
+        (all that is used is its `own`) may always be as large as an upload may be."""
+        if self.used > own and self.used + size > self._space():
             raise QueueFull(
                 "The recordings that are worked on take as much disk as they may.",
                 advice="Send it again when some are done, or raise audio.spool_mb.",
@@ -85,7 +85,7 @@ class Share:
         self._size = 0
 
     def take(self, size: int) -> None:
-        self._room.take(size)
+        self._room.take(size, self._size)
         self._size += size
 
     def give_back(self) -> None:

@@ -34,7 +34,9 @@ class Telling:
 
         def tell(now: Progress) -> None:
             self._works[number] = (self._works[number][0], now)
-            self._changed.set()
+            # Before anything was heard an error can still be told by its status.
+            if now.done or self._events:
+                self._changed.set()
 
         return tell
 
