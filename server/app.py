@@ -18,6 +18,8 @@ from starlette.types import ASGIApp
 
 from server.audio import merging
 from server.audio.front.desk import Desk
+from server.audio.front.dual import PATH as LABEL_MERGE
+from server.audio.front.dual import DualFront
 from server.audio.front.hearing import TASKS, Hearing
 from server.audio.front.inner import Seen
 from server.audio.front.voices import VOICES, Voices
@@ -258,7 +260,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         entries=desk.entries,
         fronts=dict.fromkeys(TASKS, Hearing(desk))
         | dict.fromkeys(SOCKETS, streams)
-        | {VOICES: Voices()},
+        | {VOICES: Voices(), LABEL_MERGE: DualFront(desk)},
         gatekeeper=gate,
         tap=make_tap,
         cache=load.cache,

@@ -145,6 +145,8 @@ class App:
         await self.fleet.close()
         await self.pool.close()
         await self.desk.ear.close()
+        if self.desk.echo is not None:
+            await self.desk.echo.close()
         await self.upstream.close()
         self.local.remove()
         await self._save_sessions()

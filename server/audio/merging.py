@@ -160,18 +160,23 @@ def written(found: Conversation, body: Body) -> Answered:
         )
     else:
         shape = formats.diarized_json(found.segments, duration=duration)
-    shape["removed"] = [
-        {
-            "word": one.word.text.strip(),
+    shape["removed"] = removed(found)
+    shape["bleed_ratio"] = round(found.bleed, 4)
+    return Answered(orjson.dumps(shape))
+
+
+def removed(found: Conversation, *, words: bool = True) -> list[dict[str, Any]]:
+    """What was taken out of the microphone; without its `words` where nobody may read them."""
+    return [
+        ({"word": one.word.text.strip()} if words else {})
+        | {
             "start": round(one.word.start, 3),
             "end": round(one.word.end, 3),
             "reason": one.reason,
-            "suppressed_db": one.suppressed,
+            "suppressed_db": None if one.suppressed is None else round(one.suppressed, 1),
         }
         for one in found.removed
     ]
-    shape["bleed_ratio"] = round(found.bleed, 4)
-    return Answered(orjson.dumps(shape))
 
 
 def _text(text: str, media_type: str) -> Answered:

@@ -265,6 +265,11 @@ class Audio(Section):
         le=10**7,
         description="Space in the data directory that all recordings under way may take (MiB).",
     )
+    echo: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether words that the microphone heard of the loudspeaker are looked for by "
+        "their sound, where a recording has both channels; `auto`: when there is an echo.",
+    )
     referee: ModelName = Field(
         default="off",
         description="Who is asked who said what sound alone does not settle: `off`, `auto` (the "

@@ -7,7 +7,7 @@ words go is decided by `server.audio.channels`, with the text beside the sound.
 from typing import NamedTuple
 
 from server.audio.echo.levels import Loudness
-from server.audio.echo.model import Leak, Wanted
+from server.audio.echo.model import Leak, Line, Wanted
 
 SHARE = 0.05
 """Of the blocks in which the far side speaks so many must be found in the microphone."""
@@ -45,17 +45,15 @@ def choose(wanted: Wanted, leak: Leak) -> Choice:
         return Choice(True, "switched on")
     if leak.line is None or leak.clear < max(1, SHARE * leak.blocks):
         return Choice(False, "the far side is not found in the microphone")
+    if swapped(leak):
+        return Choice(False, "the channels look swapped")
     level = "" if leak.level is None else f" at {leak.level:.0f} dB"
     return Choice(True, f"the far side is found in the microphone{level}")
 
 
 def warnings(leak: Leak, *, one_file: bool) -> tuple[str, ...]:
     """What the caller should look at. None of it stops anything."""
-    found = []
-    if not leak.near_heard:
-        found.append("The microphone channel is silent.")
-    if not leak.far_heard:
-        found.append("The system channel is silent.")
+    found: list[str] = []
     if same(leak):
         found.append(
             "The microphone channel holds nothing that the system channel does not hold: was the "
@@ -87,12 +85,13 @@ def swapped(leak: Leak) -> bool:
     return leak.line.delay < 0 and leak.near_alone <= ALONE and leak.far_alone >= OFTEN_ALONE
 
 
-def shift(leak: Leak, *, one_file: bool) -> float:
-    """Seconds by which the system channel's times are moved to become the microphone's. Two
-    channels of one file have one clock; a short delay is the way through the room."""
-    if one_file or leak.line is None or same(leak) or swapped(leak):
-        return 0.0
-    return leak.line.delay if abs(leak.line.delay) > TOGETHER else 0.0
+def lag(leak: Leak, seconds: float, *, one_file: bool) -> Line | None:
+    """By how much the system channel's times are moved to become the microphone's; None: not at
+    all. Two channels of one file have one clock; a short delay is the way through the room."""
+    line = leak.line
+    if one_file or line is None or same(leak) or swapped(leak):
+        return None
+    return line if max(abs(line.at(0.0)), abs(line.at(seconds))) > TOGETHER else None
 
 
 def suppressed(word: Loudness, gain: float) -> float:

@@ -29,7 +29,8 @@ def nobody() -> list[dict[str, object]]:
 @dataclass(frozen=True, slots=True)
 class Desk:
     """`tmp` is where uploads lie, `boundary` gives a random one for a form, `entries` are those of
-    `/v1/models`, `seen` is told of the parts of a recording."""
+    `/v1/models`, `seen` is told of the parts of a recording. `echo` looks for echo, which takes so
+    long that nobody else should wait for it; None: `ear` does."""
 
     tmp: Path
     settings: Callable[[], Settings]
@@ -38,6 +39,7 @@ class Desk:
     boundary: Callable[[], str]
     entries: Entries = nobody
     seen: Seen = field(default_factory=Seen)
+    echo: Ear | None = None
     learned: Learned = field(default_factory=Learned)
     under_way: set[Callable[[SparkError], None]] = field(default_factory=set)
     room: Room = field(init=False)

@@ -66,6 +66,7 @@ _LABELS = {
     "overlap_seconds": "Parts overlap by",
     "max_recordings": "Heard in parts at once",
     "spool_mb": "Space for recordings",
+    "echo": "Look for echo",
     "referee": "Referee",
     "referee_seconds": "The referee may take",
     "max_streams": "Live streams at once",
