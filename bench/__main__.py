@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from bench import fleet, fleet_frames, gateway, log_line, pages, pixels, startup, swap
+from bench import audio_long, fleet, fleet_frames, gateway, log_line, pages, pixels, startup, swap
 from bench.table import Row, drawn
 
 
@@ -29,6 +29,7 @@ BENCHES: dict[str, tuple[str, Measure]] = {
     "pixels": ("From a sample to pixels", pixels.measure),
     "gateway": ("The gateway beside nginx and LiteLLM", gateway.measure),
     "log": ("Log lines", log_line.measure),
+    "recordings": ("Long recordings", audio_long.measure),
 }
 
 

@@ -31,7 +31,7 @@ import orjson
 from bench.audio_engine import engine
 from bench.ours import served
 from bench.peers import MODEL, Peer
-from bench.process import resident_mib, tree
+from bench.process import cpu_seconds, resident_mib, tree, tree_cpu_seconds
 from bench.table import Row, median, shown
 from server.audio import merging
 from tests.e2e.running import ROOT, free_port
@@ -150,6 +150,17 @@ class _Way:
     speakers: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Took:
+    """Seconds until the whole answer; MiB at the most meanwhile; seconds of CPU of the app itself,
+    and of the process that decodes."""
+
+    wall: float
+    most: float
+    app: float
+    ear: float
+
+
 def _heard(place: Path, *, quick: bool) -> list[Row]:
     short, long = (1, 2) if quick else (30, 120)
     minute = _minute(place)
@@ -164,26 +175,26 @@ def _heard(place: Path, *, quick: bool) -> list[Row]:
     with engine(port), _app(place, port, quick=quick) as peer:
         idle = _resident(peer.pid)
         for way in ways:
-            wall, peak = _asked(peer, way)
+            took = _asked(peer, way)
             if way.minutes == long:
-                rows += _rows(way, wall, peak - idle)
+                rows += _rows(way, took, idle)
             else:
-                rows.append(Row(f"{short} minutes, {way.what}: memory", peak - idle, "MiB"))
+                what = f"{short} minutes, {way.what}: memory above idle"
+                rows.append(Row(what, took.most - idle, "MiB"))
     return rows
 
 
-def _rows(way: _Way, wall: float, memory: float) -> list[Row]:
+def _rows(way: _Way, took: _Took, idle: float) -> list[Row]:
     engine_seconds = way.minutes * 60 / PACE
     note = (
         f"beside {shown(engine_seconds, 's')} of a recogniser {PACE:.0f} times faster than speech"
     )
-    long = way.minutes >= 60
+    share = 100 * took.wall / engine_seconds
+    cpu = f"CPU: app {shown(took.app, 's')}, decoder {shown(took.ear, 's')}"
     return [
-        Row(f"{way.minutes} minutes, {way.what}: our time", wall, "s"),
-        Row(
-            "  beyond the recogniser's", 100 * wall / engine_seconds, "%", 3 if long else None, note
-        ),
-        Row("  memory above idle", memory, "MiB", 150),
+        Row(f"{way.minutes} minutes, {way.what}: our time", took.wall, "s", None, cpu),
+        Row("  beyond the recogniser's", share, "%", 3 if way.minutes >= 60 else None, note),
+        Row("  memory above idle", took.most - idle, "MiB", 150),
     ]
 
 
@@ -208,12 +219,12 @@ def _app(place: Path, port: int, *, quick: bool) -> Iterator[Peer]:
         yield peer
 
 
-def _asked(peer: Peer, way: _Way) -> tuple[float, float]:
-    """Seconds until the whole answer, and MiB at the most meanwhile."""
+def _asked(peer: Peer, way: _Way) -> _Took:
     fields = {"response_format": "diarized_json" if way.speakers else "verbose_json"}
     head, tail = _form(fields, way.file.name)
     length = len(head) + way.file.stat().st_size + len(tail)
     link = http.client.HTTPConnection("127.0.0.1", peer.port, timeout=600)
+    app, whole = cpu_seconds(peer.pid), tree_cpu_seconds(peer.pid)
     with _watched(peer.pid) as most:
         began = time.monotonic()
         link.putrequest("POST", "/v1/audio/transcriptions")
@@ -235,7 +246,8 @@ def _asked(peer: Peer, way: _Way) -> tuple[float, float]:
     # An MP3 minute is a frame or two longer than the minute it was made of.
     if told.get("gaps") or abs(told["duration"] / way.minutes - 60) > 0.2:
         raise RuntimeError(f"{way.what}: heard {told['duration']} s, gaps {told.get('gaps')}")
-    return wall, max(most)
+    app, whole = cpu_seconds(peer.pid) - app, tree_cpu_seconds(peer.pid) - whole
+    return _Took(wall, max(most), app, whole - app)
 
 
 def _form(fields: dict[str, str], name: str) -> tuple[bytes, bytes]:
