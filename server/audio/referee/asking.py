@@ -53,8 +53,8 @@ def asking(
 
 
 def body_of(question: Question, chosen: Chosen) -> dict[str, Any]:
-    """Thinking is switched off where the template of the model knows the word; an engine ignores it
-    elsewhere, a foreign service may refuse it."""
+    """Thinking is switched off where the model knows one of the words for it; an engine ignores
+    them elsewhere, a foreign service may refuse them."""
     body: dict[str, Any] = {
         "model": chosen.model,
         "messages": [{"role": one.role, "content": one.content} for one in question.messages],
@@ -66,7 +66,8 @@ def body_of(question: Question, chosen: Chosen) -> dict[str, Any]:
         },
     }
     if chosen.engine:
-        body["chat_template_kwargs"] = {"enable_thinking": False}
+        body["chat_template_kwargs"] = {"enable_thinking": False, "thinking": False}
+        body["reasoning_effort"] = "low"
     return body
 
 

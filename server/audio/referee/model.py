@@ -116,7 +116,8 @@ class SuggestedName(NamedTuple):
 class Report:
     """`doubts` are runs of words in doubt, `left` those that no question was spent on. `failed`
     questions had no answer, or one that was thrown away; `reason` is why the first of them did, or
-    why nothing was asked."""
+    why nothing was asked. `contradicted` are runs for which the model, asked again, named somebody
+    else."""
 
     doubts: int = 0
     left: int = 0
@@ -124,6 +125,7 @@ class Report:
     answered: int = 0
     failed: int = 0
     changed: int = 0
+    contradicted: int = 0
     reason: str | None = None
     model: str | None = None
 
@@ -135,6 +137,7 @@ class Report:
             "asked": self.asked,
             "answered": self.answered,
             "changed": self.changed,
+            "contradicted": self.contradicted,
             "failed": self.failed,
             "reason": self.reason,
         }

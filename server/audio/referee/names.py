@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from server.audio.model import Segment
 from server.audio.referee.model import Message, Question, Source, SuggestedName
-from server.audio.referee.question import closed
+from server.audio.referee.question import TOKENS, closed
 from server.audio.referee.quoting import fenced, line, plain, quoted
 from server.audio.referee.verdict import Unread, document
 
@@ -82,7 +82,7 @@ def asked_names(found: Sequence[Segment], named: Named, number: int) -> AskedNam
         Message("system", _SYSTEM),
         Message("user", f"{fenced(lines)}\nWhat are {', '.join(asked)} called?"),
     )
-    question = Question(number, "names", messages, _schema(asked, shown), 60 + 80 * len(asked))
+    question = Question(number, "names", messages, _schema(asked, shown), TOKENS + 80 * len(asked))
     return AskedNames(question, shown, asked)
 
 
@@ -118,15 +118,16 @@ def _text(segment: Segment) -> str:
 
 
 def _schema(asked: dict[str, str], shown: dict[str, int]) -> dict[str, Any]:
+    """Lengths are looked at when it is read: not every engine can hold a model to them."""
     each = closed(
         {
             "speaker": {"type": "string", "enum": list(asked)},
-            "name": {"type": "string", "maxLength": LONGEST_NAME},
+            "name": {"type": "string"},
             "segment": {"type": "string", "enum": list(shown)},
-            "quote": {"type": "string", "maxLength": LONGEST_QUOTE},
+            "quote": {"type": "string"},
         }
     )
-    return closed({"names": {"type": "array", "items": each, "maxItems": len(asked)}})
+    return closed({"names": {"type": "array", "items": each}})
 
 
 # ---- the answer

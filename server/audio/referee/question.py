@@ -5,13 +5,18 @@ pieces of talk on either side; runs whose surroundings touch share one question,
 while there is room, with a mark between them. Every question is bounded in letters and in runs, and
 so is the number of questions: what is left over stays as it is, and is counted.
 
+Each question exists twice, the second time with other codes for the same speakers. A model that is
+not up to it answers by the place of a choice, or by its code: it then says somebody else. Only what
+both answers agree on counts, so that such a model changes nothing. (A model of 270 million
+parameters gave every second run to the wrong speaker, and of these nothing is left.)
+
 The model sees speakers by code (S1, S2, …) with their labels beside: a label is somebody's text
 too, and an enum must not depend on how a model spells it. The answer can hold codes and nothing
 else, so no answer can change a word.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from server.audio.model import Said
@@ -20,8 +25,12 @@ from server.audio.referee.model import Message, Question, Run
 from server.audio.referee.quoting import fenced, line, quoted
 
 UNSURE = "unsure"
+AGAIN = 1000
+"""What the number of a question has more when it is asked again."""
 _GAP = '{"gap":"some time passes"}'
-_TOKENS, _TOKENS_EACH = 40, 16
+TOKENS = 300
+"""For models that cannot be kept from thinking a little first."""
+_TOKENS_EACH = 16
 """An answer is `{"speakers":{…}}` with an id and a code for each run; some models add spaces."""
 _SYSTEM = (
     "You settle who said a few words of a recorded conversation. You are given lines of it as "
@@ -37,11 +46,13 @@ _SYSTEM = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question and what it is about: the runs by their id, the speakers by their code."""
+    """A question and what it is about: the runs by their id, the speakers by their code. `again`:
+    the same with other codes; None in that one."""
 
     question: Question
     runs: dict[str, Run]
     codes: dict[str, str]
+    again: "Asked | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,11 @@ def plan(said: Sequence[Said], rules: Rules) -> Plan:
         groups.sort(key=lambda group: min(urgency(said, one.run) for one in group.doubts))
         groups = sorted(groups[: rules.questions], key=lambda group: group.spans[0])
     asked = tuple(
-        _asked(number, said, parts, group, rules) for number, group in enumerate(groups, 1)
+        replace(
+            _asked(number, said, parts, group, rules),
+            again=_asked(number + AGAIN, said, parts, group, rules, turned=1),
+        )
+        for number, group in enumerate(groups, 1)
     )
     in_questions = sum(len(one.runs) for one in asked)
     return Plan(asked, len(found), len(found) - in_questions)
@@ -145,16 +160,26 @@ def _text(said: Sequence[Said], piece: Piece, rules: Rules) -> str:
 
 
 def _asked(
-    number: int, said: Sequence[Said], parts: Sequence[Piece], group: _Group, rules: Rules
+    number: int,
+    said: Sequence[Said],
+    parts: Sequence[Piece],
+    group: _Group,
+    rules: Rules,
+    *,
+    turned: int = 0,
 ) -> Asked:
-    runs = {f"r{count}": one.run for count, one in enumerate(group.doubts, 1)}
+    """`turned`: by how many places codes and choices are moved on."""
+    runs = {
+        f"r{count}": one.run._replace(candidates=_turned(one.run.candidates, turned))
+        for count, one in enumerate(group.doubts, 1)
+    }
     ids = {one.piece: f"r{count}" for count, one in enumerate(group.doubts, 1)}
     speakers = dict.fromkeys(
-        name for run in runs.values() for name in (*run.candidates, run.speaker) if name
+        name for one in group.doubts for name in (*one.run.candidates, one.run.speaker) if name
     )
     for begin, end in group.spans:
         speakers |= dict.fromkeys(one.speaker for one in parts[begin:end] if one.speaker)
-    codes = {name: f"S{count}" for count, name in enumerate(speakers, 1)}
+    codes = {name: f"S{count}" for count, name in enumerate(_turned(tuple(speakers), turned), 1)}
     lines: list[str] = []
     for begin, end in group.spans:
         lines += [_GAP] if lines else []
@@ -166,9 +191,13 @@ def _asked(
             else:
                 lines.append(_doubtful(run, runs[run], codes, text))
     messages = _messages(codes, lines, runs)
-    tokens = _TOKENS + _TOKENS_EACH * len(runs)
+    tokens = TOKENS + _TOKENS_EACH * len(runs)
     question = Question(number, "speakers", messages, _schema(runs, codes), tokens)
     return Asked(question, runs, {code: name for name, code in codes.items()})
+
+
+def _turned(names: tuple[str, ...], places: int) -> tuple[str, ...]:
+    return names[places:] + names[:places]
 
 
 def _code(speaker: str | None, codes: dict[str, str]) -> str:

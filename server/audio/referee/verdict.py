@@ -67,6 +67,18 @@ def read(raw: str, asked: Asked) -> dict[str, str | None] | Unread:
     return chosen
 
 
+def agreed(first: dict[str, str | None], second: dict[str, str | None]) -> dict[str, str | None]:
+    """What both answers say; None where they differ."""
+    return {run: speaker if second[run] == speaker else None for run, speaker in first.items()}
+
+
+def changes_something(chosen: dict[str, str | None], asked: Asked) -> bool:
+    return any(
+        speaker is not None and speaker != asked.runs[run].speaker
+        for run, speaker in chosen.items()
+    )
+
+
 def applied(
     said: Iterable[Said], verdicts: Iterable[tuple[Asked, dict[str, str | None]]]
 ) -> tuple[list[Said], list[Change]]:

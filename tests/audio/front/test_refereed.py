@@ -7,6 +7,7 @@ import pytest
 
 from server.audio.sound.ear import Ear
 from tests.audio.front.made import room, wav, words
+from tests.audio.referee.made import knows
 from tests.gateway.running import ScriptedEngine, serve, whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,15 +31,11 @@ def services() -> dict[str, Any]:
     }
 
 
-def model(content: str) -> ScriptedEngine:
-    return ScriptedEngine(whole({"choices": [{"message": {"content": content}}]}))
-
-
 async def test_the_served_model_is_asked_who_said_what_is_in_doubt(
     ear: Ear, tmp_path: Path
 ) -> None:
     """When the request or the settings say so; the answer lists what it changed."""
-    llm = model('{"speakers":{"r1":"S2"}}')
+    llm = knows("B")
     async with room(ear, tmp_path, **services()) as here, serve(llm) as url:
         fields = {"diarize": "true", "response_format": "diarized_json"}
         plain = await here.ask(wav(5), **fields)
@@ -60,14 +57,14 @@ async def test_the_served_model_is_asked_who_said_what_is_in_doubt(
 
         off = await here.ask(wav(5), referee="false", **fields)
         assert off.json["segments"] == plain.json["segments"]
-    assert [call.path for call in llm.calls] == ["/v1/chat/completions"] * 2
+    assert [call.path for call in llm.calls] == ["/v1/chat/completions"] * 3
 
 
 async def test_a_scrubbed_answer_holds_nothing_of_what_was_taken_out(
     ear: Ear, tmp_path: Path
 ) -> None:
     """In no format, and not beside it; no names are asked for."""
-    llm = model('{"speakers":{"r1":"S2"}}')
+    llm = knows("B")
     async with room(ear, tmp_path, **services()) as here, serve(llm) as url:
         here.running.serve(url)
         fields = {"diarize": "true", "referee": "true", "scrub": "true"}

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
+from starlette.types import Send
 
 from server.audio.model import How, Said, Word
 from server.audio.referee.model import Question
+from tests.gateway.running import Call, ScriptedEngine, whole
 
 Line = tuple[str | None, str, How]
 
@@ -56,8 +58,36 @@ def runs_of(question: Question) -> dict[str, list[str]]:
 
 def codes_of(question: Question) -> dict[str, str]:
     """Codes by the labels that the question gives them."""
-    listed = question.messages[1].content.split("\n")[0].removeprefix("Speakers: ")
+    return codes_in(question.messages[1].content)
+
+
+def codes_in(content: str) -> dict[str, str]:
+    listed = content.split("\n", maxsplit=1)[0].removeprefix("Speakers: ")
     return {name: code for code, name in orjson.loads(listed).items()}
+
+
+def answer_to(body: dict[str, Any], label: str) -> str:
+    """What a chat request for speakers is answered by a model for which `label` said everything;
+    no names are known to it."""
+    if body["response_format"]["json_schema"]["name"] == "names":
+        return '{"names":[]}'
+    asked = body["response_format"]["json_schema"]["schema"]["properties"]["speakers"]
+    code = codes_in(body["messages"][1]["content"])[label]
+    chosen = {
+        run: code if code in shape["enum"] else "unsure"
+        for run, shape in asked["properties"].items()
+    }
+    return orjson.dumps({"speakers": chosen}).decode()
+
+
+def knows(label: str) -> ScriptedEngine:
+    """An engine with such a model."""
+
+    async def answer(call: Call, send: Send) -> None:
+        message = {"role": "assistant", "content": answer_to(call.body, label)}
+        await whole({"choices": [{"message": message}]})(call, send)
+
+    return ScriptedEngine(answer)
 
 
 def lines_of(question: Question) -> list[dict[str, Any]]:

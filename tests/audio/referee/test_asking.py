@@ -11,7 +11,7 @@ from server.audio.referee.model import Unasked
 from server.audio.referee.service import refereed
 from server.gateway.listing import listing
 from server.gateway.model import ANYONE
-from tests.audio.referee.made import TALK, conversation
+from tests.audio.referee.made import TALK, conversation, knows
 from tests.gateway.made import Running, served
 from tests.gateway.running import ScriptedEngine, whole
 from tests.swap.made import T0
@@ -75,18 +75,18 @@ def asked_of(running: Running, setting: str = "auto") -> Asking | Unasked:
 
 async def test_a_question_is_a_chat_request_of_the_caller() -> None:
     """With the schema, no randomness, a bound, and no thinking."""
-    engine = ScriptedEngine(chat('{"speakers":{"r1":"S2","r2":"S2"}}'))
+    engine = knows("Bob")
     async with served(engine) as running:
         ask = asked_of(running)
         done = await refereed(conversation(TALK), ask)
         passage = await running.passages.get()
     assert done.report.changed == 1
     assert (passage.route, passage.request_id) == ("/v1/chat/completions", "req-1.referee1")
-    (call,) = engine.calls
-    body = call.body
-    assert (body["model"], body["temperature"], body["max_tokens"]) == ("tiny", 0, 72)
+    assert len(engine.calls) == 2
+    body = engine.calls[0].body
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("tiny", 0, 332)
     assert body["response_format"]["json_schema"]["strict"] is True
-    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert body["chat_template_kwargs"] == {"enable_thinking": False, "thinking": False}
     assert [one["role"] for one in body["messages"]] == ["system", "user"]
 
 

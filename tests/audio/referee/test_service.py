@@ -2,14 +2,23 @@
 
 import asyncio
 
+import orjson
 import pytest
 
 from server.audio.referee.doubt import Rules
 from server.audio.referee.model import Question, Unasked
 from server.audio.referee.names import Named
+from server.audio.referee.question import AGAIN
 from server.audio.referee.service import LATE, NOTHING, Terms, refereed
 from server.base.errors import SparkError, Unavailable, UpstreamTimeout
-from tests.audio.referee.made import TALK, Line, Scripted, all_said_by, conversation
+from tests.audio.referee.made import (
+    TALK,
+    Line,
+    Scripted,
+    all_said_by,
+    conversation,
+    runs_of,
+)
 
 MANY: list[Line] = [line for _ in range(20) for line in TALK]
 SMALL = Rules(runs=2, letters=900)
@@ -23,8 +32,8 @@ async def test_a_model_that_knows_is_followed_and_what_it_changed_is_told() -> N
     assert [one.speaker for one in done.said if one.how == "referee"] == ["Bob", "Bob"]
     shape = done.to_dict()
     assert shape["referee"] == {
-        "model": "tiny", "doubts": 2, "left": 0, "asked": 1, "answered": 1, "changed": 1,
-        "failed": 0, "reason": None,
+        "model": "tiny", "doubts": 2, "left": 0, "asked": 2, "answered": 2, "changed": 1,
+        "contradicted": 0, "failed": 0, "reason": None,
     }  # fmt: skip
     assert shape["refereed"] == [
         {
@@ -70,13 +79,44 @@ async def test_a_wrong_answer_costs_only_its_own_question() -> None:
     assert done.report.changed > 3
 
 
+@pytest.mark.parametrize("place", [0, 1])
+async def test_a_model_that_answers_by_the_place_of_a_choice_changes_nothing(place: int) -> None:
+    """It is asked again with other codes and says somebody else. So are small models found out."""
+
+    def answer(question: Question) -> str:
+        chosen = {run: choices[place] for run, choices in runs_of(question).items()}
+        return orjson.dumps({"speakers": chosen}).decode()
+
+    lines: list[Line] = [*TALK, ("Cleo", "Hello Ada and Bob.", "overlap"), *TALK]
+    for talk in (conversation(TALK * 3), conversation(lines)):
+        done = await refereed(talk, Scripted(answer))
+        assert list(done.said) == talk
+        assert done.report.contradicted > 0
+        assert (done.report.changed, done.report.failed) == (0, 0)
+
+
+async def test_an_answer_that_is_not_confirmed_changes_nothing() -> None:
+    """A second answer that does not come is no confirmation."""
+    right = all_said_by("Bob")
+    model = Scripted(lambda question: "no" if question.number > AGAIN else right(question))
+    done = await refereed(conversation(TALK), model)
+    assert (done.changes, done.report.failed, len(model.asked)) == ((), 1, 2)
+
+
+async def test_what_would_change_nothing_is_not_asked_again() -> None:
+    """It costs the model's time."""
+    model = Scripted(all_said_by("Nobody"))
+    done = await refereed(conversation(TALK), model)
+    assert (len(model.asked), done.changes) == (1, ())
+
+
 async def test_what_is_not_answered_by_the_deadline_stays_as_it_was() -> None:
     """What was answered before it counts."""
     right = all_said_by("Bob")
     cancelled: list[int] = []
 
     async def ask(question: Question) -> str:
-        if question.number == 1:
+        if question.number in {1, 1 + AGAIN}:
             return right(question)
         try:
             await asyncio.Event().wait()
@@ -86,8 +126,8 @@ async def test_what_is_not_answered_by_the_deadline_stays_as_it_was() -> None:
 
     terms = Terms(seconds=0.05, rules=SMALL, named=Named())
     done = await refereed(conversation(MANY), ask, terms)
-    assert done.report.answered == 1
-    assert done.report.failed == done.report.asked - 1 > 1
+    assert done.report.answered == 2
+    assert done.report.failed == done.report.asked - 2 > 1
     assert done.report.reason == LATE
     assert done.changes
     assert sorted(cancelled) == [2, 3]
