@@ -183,7 +183,9 @@ def _pip(pip: list[str], *options: str) -> None:
 
 
 def sync(groups: Iterable[str] = (), *, project: bool = True) -> Path:
-    """`uv sync --locked` with these dependency groups and those synced before. Returns python."""
+    """`uv sync --locked` with these dependency groups and those synced before. Returns python.
+
+    A name with a plus, as in `+engine`, is an extra of our own package."""
     python = VENV / "bin" / "python"
     inputs = digest([ROOT / "pyproject.toml", ROOT / "uv.lock"], sys.executable)
     stamp = read_stamp("sync")
@@ -193,10 +195,12 @@ def sync(groups: Iterable[str] = (), *, project: bool = True) -> Path:
     if stamp.get("inputs") == inputs and wanted == had and version_of(str(python)):
         return python
     uv = find_uv() or install_uv()
-    say(" ".join(["installing the locked dependencies", *(f"+{name}" for name in sorted(wanted))]))
+    names = sorted(name.removeprefix("+") for name in wanted)
+    say(" ".join(["installing the locked dependencies", *(f"+{name}" for name in names)]))
     argv = [uv, "sync", "--locked", "--quiet", "--python", sys.executable]
     for group in sorted(wanted):
-        argv += ["--group", group]
+        kind = "--extra" if group.startswith("+") else "--group"
+        argv += [kind, group.removeprefix("+")]
     if not project:
         argv.append("--no-install-project")
     run_quietly(argv, "uv sync failed: see above. uv.lock and pyproject.toml must agree.")

