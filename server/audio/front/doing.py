@@ -30,6 +30,7 @@ from server.audio.referee.names import Named
 from server.audio.referee.service import Terms, refereed
 from server.audio.sound.model import Decoded
 from server.audio.speakers.link import Known
+from server.gateway.cache.model import mark
 from server.gateway.keys.gate import resolved
 from server.gateway.model import NOTHING, Operation, Passage, Route, Used
 from server.gateway.operations import OPERATIONS
@@ -157,6 +158,8 @@ class Doing:
             (b"content-type", made.media_type.encode()),
             (b"content-length", b"%d" % len(made.body)),
         ]
+        if self._outer.cache is not None and self._outer.cache.on:
+            answer.extra += mark("bypass")
         if gaps:
             answer.extra.append((b"x-spark-gaps", gaps_header(gaps)))
         answer.extra += self._outer.gatekeeper.headers_for(self._passage.caller)

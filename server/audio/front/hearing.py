@@ -19,7 +19,7 @@ from server.audio.front.dialect.traits import Traits
 from server.audio.front.doing import Doing, Given
 from server.audio.front.form import read
 from server.audio.front.options import FORMATS, Options, Task
-from server.audio.front.plain import Plain, nothing_more
+from server.audio.front.plain import Plain
 from server.audio.front.plan import Limits, Plan, cap, check_length, decide
 from server.audio.front.room import Share
 from server.audio.front.silence import check_level, check_loud
@@ -209,8 +209,9 @@ class Recording(Way):
             self._crew,
             operation,
             self._passage,
-            (self._scope, spool.replayed(nothing_more), self._send),
-            lambda error: may_be_composed(error, taken.options),
+            (self._scope, self._send),
+            spool,
+            keeps=lambda error: may_be_composed(error, taken.options),
         )
         self._answer = plain.answer
         stop = self._passage.stop

@@ -116,6 +116,7 @@ async def room(
     asr: ScriptedEngine | None = None,
     diarizer: ScriptedEngine | None = None,
     services: Mapping[str, Any] | None = None,
+    replica: ScriptedEngine | None = None,
     audio: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[Room]:
@@ -142,7 +143,7 @@ async def room(
     options.setdefault("max_upload_mb", 16)
     async with gateway(fronts=fronts, **options) as gate:
         running.append(gate)
-        async with _services(gate, asr, diarizer, services or {}):
+        async with _services(gate, (asr, replica, diarizer), services or {}):
             yield Room(gate, desk, tmp, seen, chosen)
     # The server has ended: so has every request.
     assert (desk.under_way, desk.room.used, desk.room.busy) == (set(), 0, 0)
@@ -152,13 +153,13 @@ async def room(
 @asynccontextmanager
 async def _services(
     gate: Running,
-    asr: ScriptedEngine | None,
-    diarizer: ScriptedEngine | None,
+    engines: tuple[ScriptedEngine | None, ...],
     more: Mapping[str, Any],
 ) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         made: list[Service] = []
-        for name, kind, engine in (("ears", "asr", asr), ("voices", "diarize", diarizer)):
+        names = (("ears", "asr"), ("other", "asr"), ("voices", "diarize"))
+        for (name, kind), engine in zip(names, engines, strict=True):
             if engine is not None:
                 url = await stack.enter_async_context(serve(engine))
                 made.append(service(name, kind, url, **(more if name == "ears" else {})))

@@ -93,6 +93,17 @@ async def test_what_the_engine_refuses_is_told_in_its_words(ear: Ear, tmp_path: 
         assert len(asr.calls) == 1
 
 
+async def test_another_replica_is_sent_the_same_recording(ear: Ear, tmp_path: Path) -> None:
+    """It lies on the disk: also when the first one took all of it and then failed."""
+    down, up = engine({"error": "x"}, 503), engine({"text": "hello"})
+    async with room(ear, tmp_path, asr=down, replica=up) as here:
+        for _ in range(2):
+            got = await here.ask(wav(3))
+            assert (got.status, got.json) == (200, {"text": "hello"})
+        assert down.calls
+        assert all(wav(3) in call.raw for call in (*down.calls, *up.calls))
+
+
 # ---- limits and what is no recording
 
 
