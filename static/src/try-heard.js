@@ -171,6 +171,9 @@
       shown.append(list(rows, colours));
       if (rows.length > SHOWN) shown.append(element("p", `The first ${SHOWN} of ${rows.length} parts. The files have all of them.`, "muted small"));
     }
+    for (const warning of Array.isArray(body?.warnings) ? body.warnings.slice(0, 20) : []) {
+      shown.append(element("p", String(warning), "muted small"));
+    }
     const removed = left(body);
     if (removed) shown.append(removed);
     files();
