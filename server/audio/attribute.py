@@ -116,16 +116,15 @@ def _by_overlap(
             end = after.start
         if end <= start:
             end = start + MOMENT  # a word without length lies where it begins
-        active = sweep.across(start, end)
-        if len(active) == 1 and active[0].start < end:
-            speaker, begin, over = active[0]
-            certainty = (min(end, over) - max(start, begin)) / (end - start)
-            said.append(Said(word, speaker, certainty, False, "overlap", channel))
-            continue
         # An earlier word that lasted longer may have met turns that begin after this one.
-        met = [turn for turn in active if turn.start < end]
-        if met:
-            said.append(_shared(word, start, end, met, channel))
+        active = [turn for turn in sweep.across(start, end) if turn[1] < end]
+        if len(active) == 1:
+            speaker, begin, over = active[0]
+            shared = (over if over < end else end) - (begin if begin > start else start)
+            certainty = shared / (end - start)
+            said.append(Said(word, speaker, certainty, False, "overlap", channel))
+        elif active:
+            said.append(_shared(word, start, end, active, channel))
         else:
             said.append(_nearest(word, end, sweep, rules.reach, channel))
     return said
