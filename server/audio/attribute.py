@@ -120,8 +120,7 @@ def _by_overlap(
         active = [turn for turn in sweep.across(start, end) if turn[1] < end]
         if len(active) == 1:
             speaker, begin, over = active[0]
-            shared = (over if over < end else end) - (begin if begin > start else start)
-            certainty = shared / (end - start)
+            certainty = (min(end, over) - max(start, begin)) / (end - start)
             said.append(Said(word, speaker, certainty, False, "overlap", channel))
         elif active:
             said.append(_shared(word, start, end, active, channel))
