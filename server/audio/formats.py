@@ -145,6 +145,13 @@ def gap_shape(gap: Gap) -> dict[str, Any]:
     return {**_times(gap.start, gap.end), **why}
 
 
+def dropped_shape(word: Word, *, text: bool) -> dict[str, Any]:
+    """A word that was taken out because nothing sounds there. Without its text where the text was
+    scrubbed: what was taken out was not looked through."""
+    said = {"word": word.text.strip()} if text else {}
+    return {**said, **_times(word.start, word.end), "reason": "repeated_in_silence"}
+
+
 def _word(one: Said) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "word": one.word.text.strip(),

@@ -148,3 +148,11 @@ def test_scripts_without_spaces_get_none() -> None:
     assert joined(["你", "好", "。"]) == "你好。"
     assert joined(["これ", "は", "GPU", "です"]) == "これは GPU です"
     assert joined([" a", " café", ""]) == "a café"
+
+
+def test_a_word_that_was_dropped_is_told_without_its_text_where_the_text_was_scrubbed() -> None:
+    """Nobody looked through it for names and numbers."""
+    word = Word(" thanks", 1, 2)
+    told = {"start": 1, "end": 2, "reason": "repeated_in_silence"}
+    assert formats.dropped_shape(word, text=True) == {"word": "thanks", **told}
+    assert formats.dropped_shape(word, text=False) == told

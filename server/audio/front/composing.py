@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.audio.attribute import attribute
+from server.audio.formats import dropped_shape
 from server.audio.front.asking import Apart, Hearing
 from server.audio.front.options import Options
 from server.audio.front.written import Composed, lettered
@@ -57,6 +58,9 @@ async def composed(work: Work, tell: Tell, tell_apart: Tell) -> Composed:
     gaps = found.gaps + (() if turns is None else turns.gaps)
     referee = None if turns is None else work.referee
     said, beside = await finished(said, work.options, referee)
+    if found.dropped:
+        text = work.options.scrub is None
+        beside["dropped"] = [dropped_shape(word, text=text) for word in found.dropped]
     return Composed(
         said,
         seconds=work.decoded.seconds,
