@@ -18,6 +18,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 FUZZED = sorted(corpus.KINDS)
 
 
+def patched(kind: str, name: bytes, offset: int, value: bytes) -> bytes:
+    """`value` at `offset` behind the first `name` of a file."""
+    whole = bytearray(corpus.made(kind))
+    at = whole.index(name) + len(name) + offset
+    whole[at : at + len(value)] = value
+    return bytes(whole)
+
+
 @pytest.mark.parametrize("kind", sorted(corpus.KINDS))
 async def test_every_common_kind_is_known_and_measured(examine: Examine, kind: str) -> None:
     """Also from a pipe, from a browser and without a tag: within what an encoder pads."""
@@ -66,6 +74,11 @@ async def test_times_that_stand_still_do_not_make_it_shorter(examine: Examine) -
         (corpus.zipped(corpus.made("wav")), UnsupportedMediaType, "is a ZIP archive"),
         (corpus.silent_film(), InvalidValue, "holds no sound"),
         (corpus.promising(36_000, 1000), InvalidValue, "header tells of 36000 s, and 0.0 s are"),
+        (
+            patched("webm", b"\x44\x89", 1, struct.pack(">d", 36e6))[:1000],
+            InvalidValue,
+            "header tells of 36000 s",
+        ),
         (corpus.made("m4a")[:-600], InvalidValue, "is damaged"),
         (corpus.made("wav")[:44], InvalidValue, "is damaged"),
         (corpus.made("flac")[:60], InvalidValue, "is damaged"),
@@ -105,14 +118,6 @@ async def test_a_pipe_does_not_know_its_length(examine: Examine) -> None:
     for told in (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000):
         whole[at : at + 4] = struct.pack("<I", told)
         assert (await examine(bytes(whole))).seconds == pytest.approx(2.0, abs=0.01), told
-
-
-def patched(kind: str, name: bytes, offset: int, value: bytes) -> bytes:
-    """`value` at `offset` behind the first `name` of a file."""
-    whole = bytearray(corpus.made(kind))
-    at = whole.index(name) + len(name) + offset
-    whole[at : at + len(value)] = value
-    return bytes(whole)
 
 
 HOSTILE = {

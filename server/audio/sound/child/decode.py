@@ -18,7 +18,7 @@ from av.audio.frame import AudioFrame
 
 from server.audio.sound.child import refusal
 from server.audio.sound.child.envelope import Channel
-from server.audio.sound.child.gather import Floats, Gathered, Shape, shape_of
+from server.audio.sound.child.gather import Floats, Gathered, Shape, frames_of, shape_of
 from server.audio.sound.child.opened import Opened, opened
 from server.audio.sound.model import FULL_SCALE, RATE
 
@@ -64,9 +64,8 @@ def _play(found: Opened, player: "Player") -> int:
     broken = 0
     try:
         for packet in found.container.demux(found.stream):
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
+            frames = frames_of(packet)
+            if frames is None:
                 broken += 1
                 continue
             for frame in frames:

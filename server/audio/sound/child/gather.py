@@ -7,12 +7,16 @@ than decoding it.
 
 from typing import Any
 
+import av.error
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.packet import Packet
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+MOST_PLANES = 8
 _LOUDEST = 8.0
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _FULL = {2: 1 << 15, 4: 1 << 31, 8: 1 << 63}
@@ -20,6 +24,21 @@ _FULL = {2: 1 << 15, 4: 1 << 31, 8: 1 << 63}
 
 Shape = tuple[int, str, int]
 """Samples a second, the library's word for their kind, and how many channels."""
+
+
+def frames_of(packet: "Packet[AudioStream]") -> list[AudioFrame] | None:
+    """None: it cannot be read."""
+    try:
+        frames = packet.decode()
+    except av.error.InvalidDataError:
+        return None
+    return frames if all(trusted(frame) for frame in frames) else None
+
+
+def trusted(frame: AudioFrame) -> bool:
+    """A decoder that a damaged packet confused may tell of planes that are not there (AAC does, of
+    more than the eight that a frame has room for): to look at one ends the process."""
+    return not frame.format.is_planar or frame.layout.nb_channels <= MOST_PLANES
 
 
 def shape_of(frame: AudioFrame) -> Shape:

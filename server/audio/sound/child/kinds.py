@@ -31,6 +31,8 @@ _PLAIN = (
     *("s32le_planar", "u32be", "u32le", "s64be", "s64le", "f16le", "f24le", "f32be", "f32le"),
     *("f64be", "f64le"),
 )
+PACKED = frozenset(f"pcm_{name}" for name in _PLAIN if not name.endswith("planar"))
+"""Samples of all channels one after the other, so that there may be many channels."""
 DECODERS = frozenset((*_COMPRESSED, *(f"pcm_{name}" for name in _PLAIN)))
 OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a ZIP archive"),

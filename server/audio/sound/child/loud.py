@@ -11,7 +11,7 @@ from typing import Any
 import av.error
 import numpy as np
 
-from server.audio.sound.child.gather import Gathered, shape_of
+from server.audio.sound.child.gather import Gathered, frames_of, shape_of
 from server.audio.sound.child.opened import opened
 
 
@@ -24,9 +24,8 @@ def loud(args: Mapping[str, Any]) -> dict[str, Any]:
         heard = False
         try:
             for packet in found.container.demux(found.stream):
-                try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
+                frames = frames_of(packet)
+                if frames is None:
                     return {"loud": True}
                 for frame in frames:
                     heard = True

@@ -20,7 +20,16 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 
 from server.audio.sound.child import refusal
-from server.audio.sound.child.kinds import CONTAINERS, DECODERS, HEAD, begins, other, promised
+from server.audio.sound.child.gather import MOST_PLANES
+from server.audio.sound.child.kinds import (
+    CONTAINERS,
+    DECODERS,
+    HEAD,
+    PACKED,
+    begins,
+    other,
+    promised,
+)
 
 _OPTIONS = {
     "format_whitelist": ",".join(CONTAINERS),
@@ -32,7 +41,7 @@ _OPTIONS = {
 }
 _BUFFER = 1 << 17
 _RATES = range(1_000, 768_001)
-_CHANNELS = range(1, 65)
+_CHANNELS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +159,7 @@ def readable(stream: AudioStream) -> bool:
         context is not None
         and context.codec.name in DECODERS
         and (context.sample_rate or 0) in _RATES
-        and context.channels in _CHANNELS
+        and 0 < context.channels <= (_CHANNELS if context.codec.name in PACKED else MOST_PLANES)
     )
 
 
