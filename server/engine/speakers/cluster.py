@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from server.engine.sound import Samples
 
-THRESHOLD = 0.32
+THRESHOLD = 0.30
 """Cosine distance between groups. One voice is near 0.1 from itself, others 0.3 to 0.5 away."""
 
 

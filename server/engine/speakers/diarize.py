@@ -9,6 +9,8 @@ together.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from server.engine.extra import need
 from server.engine.sound import RATE, seconds
 from server.engine.speakers.cluster import clusters
@@ -17,6 +19,7 @@ from server.engine.speakers.turns import (
     Span,
     Turn,
     centroids,
+    trimmed,
     turns,
     windows,
     without_scraps,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from server.engine.sound import Samples
 
 MIN_SPEECH_MS, MIN_SILENCE_MS, PAD_MS = 150, 200, 60
+LEVEL_SECONDS = 0.01
 LONGEST_REGION = float("inf")
 
 
@@ -97,7 +101,16 @@ class Speakers:
             max_speech_duration_s=LONGEST_REGION,
         )
         found = self._vad.get_speech_timestamps(samples, options)
-        return [(one["start"] / RATE, one["end"] / RATE) for one in found]
+        spans = [(one["start"] / RATE, one["end"] / RATE) for one in found]
+        return trimmed(spans, _levels(samples), LEVEL_SECONDS)
+
+
+def _levels(samples: "Samples") -> "Samples":
+    """Decibels of each 10 ms."""
+    length = int(LEVEL_SECONDS * RATE)
+    rows = samples[: len(samples) // length * length].reshape(-1, length)
+    made: Samples = 10 * np.log10(np.mean(np.square(rows), axis=1) + 1e-12)
+    return made
 
 
 def name(number: int) -> str:

@@ -23,6 +23,10 @@ MOST_WINDOWS = 2400
 GRID = 0.05
 SCRAP_SECONDS = 1.0
 FLICKER_SECONDS = 0.3
+BREATH_SECONDS = 0.35
+"""A pause that does not end a turn when the same speaker goes on."""
+EDGE_DB = 35.0
+"""What lies that far below a region's loudest moment, at its ends, is no speech."""
 
 Span = tuple[float, float]
 
@@ -31,6 +35,25 @@ class Turn(NamedTuple):
     speaker: int
     start: float
     end: float
+
+
+def trimmed(regions: Sequence[Span], levels: "Samples", step: float) -> list[Span]:
+    """Regions without the quiet at their ends; `levels`: decibels of every `step` seconds."""
+    found: list[Span] = []
+    for start, end in regions:
+        first, last = int(start / step), max(int(start / step) + 1, round(end / step))
+        row = levels[first:last]
+        loud = np.flatnonzero(row > row.max() - EDGE_DB) if len(row) else row
+        if len(loud):
+            found.append(
+                (
+                    max(start, (first + int(loud[0])) * step),
+                    min(end, (first + int(loud[-1]) + 1) * step),
+                )
+            )
+        else:
+            found.append((start, end))
+    return found
 
 
 def windows(regions: Sequence[Span]) -> list[Span]:
@@ -88,7 +111,18 @@ def turns(regions: Sequence[Span], spans: Sequence[Span], group: "NDArray[np.int
         edges = [start, *(round((first + at) * GRID, 3) for at, _ in runs[1:]), end]
         for number, (_, speaker) in enumerate(runs):
             found.append(Turn(speaker, edges[number], edges[number + 1]))
-    return found
+    return _joined(found)
+
+
+def _joined(found: Sequence[Turn]) -> list[Turn]:
+    kept: list[Turn] = []
+    for turn in found:
+        last = kept[-1] if kept else None
+        if last and last.speaker == turn.speaker and turn.start - last.end <= BREATH_SECONDS:
+            kept[-1] = last._replace(end=turn.end)
+        else:
+            kept.append(turn)
+    return kept
 
 
 def _votes(spans: Sequence[Span], group: "NDArray[np.int64]", end: float) -> "Samples":
