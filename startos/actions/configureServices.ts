@@ -81,6 +81,27 @@ const serviceForm = InputSpec.of({
     description: 'Put in front of every request to it.',
     placeholder: '/api',
   }),
+  dialect: choice(
+    {
+      auto: 'By its answers',
+      openai: 'OpenAI',
+      speaches: 'speaches, faster-whisper',
+      parakeet: 'Parakeet, NeMo',
+      nim: 'NVIDIA NIM',
+      kokoro: 'Kokoro',
+    },
+    'auto',
+    {
+      name: 'How it speaks',
+      description: 'Of services of speech: what they can do.',
+    },
+  ),
+  native_stream: Value.toggle({
+    name: 'Answers live streams',
+    description:
+      'It answers WebSockets of speech itself. Else Spark Control does, and it hears them in pieces.',
+    default: false,
+  }),
 })
 
 export const configureServices = sdk.Action.withInput(

@@ -143,9 +143,84 @@ const gatewayForm = InputSpec.of({
 })
 
 const audioForm = InputSpec.of({
-  max_diarize_seconds: number(AUDIO_NUMBERS.max_diarize_seconds, {
+  max_transcribe_seconds: number(AUDIO_NUMBERS.max_transcribe_seconds, {
     name: 'Longest recording',
-    description: 'Longest recording whose speakers are told apart.',
+    description: 'Longest recording that is transcribed or translated.',
+    ...seconds,
+  }),
+  max_diarize_seconds: number(AUDIO_NUMBERS.max_diarize_seconds, {
+    name: 'Longest recording with speakers',
+    description: 'Longest recording in which speakers are told apart.',
+    ...seconds,
+  }),
+  long_seconds: number(AUDIO_NUMBERS.long_seconds, {
+    name: 'Heard in parts',
+    description: 'A longer recording is cut at silences and heard in parts.',
+    ...seconds,
+  }),
+  part_seconds: number(AUDIO_NUMBERS.part_seconds, {
+    name: 'Length of a part',
+    description: 'About how long such a part is.',
+    ...seconds,
+  }),
+  overlap_seconds: number(AUDIO_NUMBERS.overlap_seconds, {
+    name: 'Overlap of parts',
+    description: 'By how much two neighbouring parts overlap.',
+    ...seconds,
+  }),
+  max_recordings: number(AUDIO_NUMBERS.max_recordings, {
+    name: 'Recordings at once',
+    description: 'Heard in parts or converted at once; others wait.',
+  }),
+  spool_mb: number(AUDIO_NUMBERS.spool_mb, {
+    name: 'Space for recordings',
+    description: 'That all recordings under way may take.',
+    units: 'MiB',
+  }),
+  echo: choice(
+    { auto: 'When there is one', on: 'Always', off: 'Never' },
+    'auto',
+    {
+      name: 'Echo',
+      description:
+        'Whether words that the microphone heard of the loudspeaker are looked for.',
+    },
+  ),
+  referee: Value.text({
+    name: 'Referee',
+    description:
+      'Asked who said what sound does not settle: off, auto, or the name of a model.',
+    required: true,
+    default: 'off',
+    patterns: [PATTERNS.modelName],
+  }),
+  referee_seconds: number(AUDIO_NUMBERS.referee_seconds, {
+    name: 'Time for the referee',
+    description: 'How long it may take for one recording.',
+    ...seconds,
+  }),
+  max_streams: number(AUDIO_NUMBERS.max_streams, {
+    name: 'Live streams',
+    description: 'How many may be open at once.',
+  }),
+  stream_step_seconds: number(AUDIO_NUMBERS.stream_step_seconds, {
+    name: 'Step of a stream',
+    description: 'How much new speech is heard at a time.',
+    ...seconds,
+  }),
+  stream_window_seconds: number(AUDIO_NUMBERS.stream_window_seconds, {
+    name: 'Window of a stream',
+    description: 'The longest stretch that a recogniser is asked for.',
+    ...seconds,
+  }),
+  stream_buffer_seconds: number(AUDIO_NUMBERS.stream_buffer_seconds, {
+    name: 'Buffer of a stream',
+    description: 'Sound that is kept for a recogniser that is behind.',
+    ...seconds,
+  }),
+  stream_resume_seconds: number(AUDIO_NUMBERS.stream_resume_seconds, {
+    name: 'Resume a stream',
+    description: 'How long a dropped one can be taken up again.',
     ...seconds,
   }),
 })

@@ -9,6 +9,8 @@ import {
   AUDIO_NUMBERS,
   Bound,
   CLIENT_IN_FLIGHT,
+  DIALECTS,
+  ECHOES,
   ENGINE_NUMBERS,
   GATEWAY_NUMBERS,
   LAUNCHERS,
@@ -113,6 +115,8 @@ export const service = z
     models: z.array(text(PATTERNS.modelName)).default([]),
     model_sent: optional(text(PATTERNS.modelName)),
     path_prefix: optional(text(PATTERNS.healthPath)),
+    dialect: z.enum(DIALECTS).default('auto'),
+    native_stream: z.boolean().default(false),
   })
   .refine(
     ({ kind, max_in_flight }) =>
@@ -150,7 +154,21 @@ export const gateway = z.strictObject({
 })
 
 export const audio = z.strictObject({
+  max_transcribe_seconds: number(AUDIO_NUMBERS.max_transcribe_seconds),
   max_diarize_seconds: number(AUDIO_NUMBERS.max_diarize_seconds),
+  long_seconds: number(AUDIO_NUMBERS.long_seconds),
+  part_seconds: number(AUDIO_NUMBERS.part_seconds),
+  overlap_seconds: number(AUDIO_NUMBERS.overlap_seconds),
+  max_recordings: number(AUDIO_NUMBERS.max_recordings),
+  spool_mb: number(AUDIO_NUMBERS.spool_mb),
+  echo: z.enum(ECHOES).default('auto'),
+  referee: text(PATTERNS.modelName).default('off'),
+  referee_seconds: number(AUDIO_NUMBERS.referee_seconds),
+  max_streams: number(AUDIO_NUMBERS.max_streams),
+  stream_step_seconds: number(AUDIO_NUMBERS.stream_step_seconds),
+  stream_window_seconds: number(AUDIO_NUMBERS.stream_window_seconds),
+  stream_buffer_seconds: number(AUDIO_NUMBERS.stream_buffer_seconds),
+  stream_resume_seconds: number(AUDIO_NUMBERS.stream_resume_seconds),
 })
 
 export const web = z.strictObject({

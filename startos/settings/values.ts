@@ -103,7 +103,19 @@ export const GATEWAY_NUMBERS = {
 } as const
 
 export const AUDIO_NUMBERS = {
-  max_diarize_seconds: any(1, 7 * 86400, 7200),
+  max_transcribe_seconds: any(1, 604800, 36000),
+  max_diarize_seconds: any(1, 604800, 7200),
+  long_seconds: any(10, 86400, 600),
+  part_seconds: any(10, 3600, 300),
+  overlap_seconds: any(2, 30, 2),
+  max_recordings: whole(1, 64, 4),
+  spool_mb: whole(64, 10000000, 8192),
+  referee_seconds: any(1, 600, 20),
+  max_streams: whole(1, 100000, 1000),
+  stream_step_seconds: any(0.5, 10, 2),
+  stream_window_seconds: any(6, 15, 12),
+  stream_buffer_seconds: any(20, 300, 30),
+  stream_resume_seconds: any(0, 3600, 30),
 } as const
 
 export const MAX_IN_FLIGHT = { min: 1, max: 1024 } as const
@@ -117,6 +129,15 @@ export const ON_DEATH = ['restart', 'rollback', 'none'] as const
 export const LOGINS = ['open', 'password'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const
 export const OVERLAPS = ['auto', 'never'] as const
+export const ECHOES = ['auto', 'on', 'off'] as const
+export const DIALECTS = [
+  'auto',
+  'openai',
+  'speaches',
+  'parakeet',
+  'nim',
+  'kokoro',
+] as const
 export const UPSTREAM_CLIENTS = ['pooled', 'aiohttp'] as const
 export const SCHEMES = ['http', 'https'] as const
 export const SERVICE_KINDS = [

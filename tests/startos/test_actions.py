@@ -34,6 +34,8 @@ SERVICE = {
     "models": ["whisper-1"],
     "model_sent": None,
     "path_prefix": None,
+    "dialect": "auto",
+    "native_stream": False,
 }
 
 
