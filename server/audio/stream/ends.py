@@ -31,8 +31,11 @@ RISE = 3.0
 """Decibels a second."""
 LOUDER = 4.0
 """Power above the noise: 6 dB."""
-FAINT = 1800.0
-"""Power of a sample below which nothing is speech: 58 dB under full scale."""
+THINNED = 4
+"""Every fourth sample is enough to know how loud a frame is. 100 ms are less than the 500 numbers
+above which NumPy lets other threads go first, and then waits for them."""
+FAINT = 1800.0 * FRAME / THINNED
+"""Power of a frame below which nothing is speech: a sample 58 dB under full scale."""
 _AGAIN = 3
 """Voiced frames in a row after which a silence has to begin anew: a click is shorter."""
 _GROWTH = 10 ** (RISE / 10 / 50)
@@ -100,9 +103,10 @@ class Ends:
         self._rest = pcm[size:]
         if not whole:
             return []
-        sound = np.frombuffer(pcm, dtype="<i2", count=whole * FRAME).astype(np.float32)
-        frames = sound.reshape(whole, FRAME)
-        powers: list[float] = (np.einsum("ij,ij->i", frames, frames) / FRAME).tolist()
+        # Of a part of the samples: what is left out folds back, and its power with it.
+        sound = np.frombuffer(pcm, dtype="<i2", count=whole * FRAME)[::THINNED].astype(np.float32)
+        frames = sound.reshape(whole, FRAME // THINNED)
+        powers: list[float] = np.vecdot(frames, frames).tolist()
         if not self.speaks and not self._row:
             # The quietest case by far: nothing in it is louder than the noise.
             least = min(powers)

@@ -11,7 +11,7 @@ less, and at last nothing. Refuses to know what sound means: that is the stream'
 
 import asyncio
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -46,17 +46,14 @@ from server.gateway.intake.request import named
 from server.gateway.keys.gate import resolved
 from server.gateway.keys.token import without_key
 from server.gateway.model import Caller, Operation, Passage, Route, Used
-from server.gateway.sockets.waiting import size_of
+from server.gateway.sockets.waiting import DIRECT, TAKE, size_of
 from server.gateway.way import Crew, Way
 
 SWITCHED = 101
 STRIKES = 20
 """Messages that mean nothing, until the connection is ended."""
-SLICE_SECONDS = 1.0
-"""Others have their turn after so much sound of one message."""
 NORMAL, ELSEWHERE = 1000, 4000
 RESTART = (1012, "Spark Control restarts: connect again.")
-_CHARGED_SECONDS = 1.0
 _AMID_SECONDS = 60.0
 _BEHIND_SECONDS = 5.0
 
@@ -84,22 +81,24 @@ class Live(Way):
     __slots__ = (
         "_amid",
         "_behind",
-        "_charged",
+        "_busy",
         "_door",
         "_face",
         "_finished",
+        "_fresh",
         "_last",
-        "_newest_wins",
+        "_listens",
         "_out",
         "_pace",
+        "_seen",
         "_settings",
+        "_slice",
         "_speaker",
         "_stream",
         "_strikes",
         "_timer",
     )
     _stream: Stream
-    _pace: Pace
 
     def __init__(
         self,
@@ -121,8 +120,12 @@ class Live(Way):
         self._timer: asyncio.TimerHandle | None = None
         self._strikes = 0
         self._behind = 0
-        self._charged = 0.0
         self._finished = False
+        self._busy = False
+        self._fresh = self._seen = 0
+        self._slice = 0  # bytes of one second
+        self._pace = Pace(passage.arrived, 0.0)
+        self._listens: dict[str, Any] | None = None
         self._last = self._amid = passage.arrived
 
     # ---- its way
@@ -140,6 +143,7 @@ class Live(Way):
         self._stream = stream
         await self._accept()
         self._pace = Pace(crew.monotonic(), stream.rules.buffer)
+        self._slice = stream.inlet.bytes_of(1.0)
         dropped = True
         try:
             self._door.opened(self, stream)
@@ -169,6 +173,9 @@ class Live(Way):
             for final in finals:
                 self._speaker.say(self._face.told(final))
         self._tick()
+        self._listens = self._scope.get("extensions", {}).get(DIRECT)
+        if self._listens is not None:
+            self._listens[TAKE] = self._hears
 
     async def _listen(self) -> bool:
         """Whether the connection dropped, rather than was closed on purpose."""
@@ -182,6 +189,7 @@ class Live(Way):
             self._last = self._crew.monotonic()
             self._passage.bytes_in += size_of(message)
             text = message.get("text")
+            self._busy = True
             try:
                 if text is not None:
                     await self._do(self._face.read(text))
@@ -189,11 +197,15 @@ class Live(Way):
                     await self._bytes(message["bytes"])
             except (InvalidRequest, NotFound, PayloadTooLarge) as error:
                 self._refused(error)
+            finally:
+                self._busy = False
 
     async def _leave(self, stream: Stream, *, dropped: bool) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._listens is not None:
+            self._listens.clear()
         self._door.closed(self, stream, dropped=dropped)
         await self._speaker.end()
 
@@ -244,23 +256,61 @@ class Live(Way):
         elif isinstance(command, Ping):
             self._speaker.say(face.pong(command))
 
+    def _hears(self, data: bytes) -> bool:
+        """The usual message, as soon as it is here: a moment's sound that nobody has to wait for.
+        False: it goes the way of all others."""
+        stream = self._stream
+        size = len(data)
+        if self._busy or size == 1 or size > self._slice or stream.listener is not self:
+            return False
+        self._fresh += size
+        self._passage.bytes_in += size
+        stream.sound(data)
+        if self._fresh < self._slice:
+            return True
+        now = self._crew.monotonic()
+        try:
+            self._reckon(now)
+        except SparkError as error:
+            self.end(error)
+        return True
+
     async def _sound(self, data: bytes) -> None:
         """A long message in slices: others have their turn between, and nobody more than its
         share."""
-        stream, pace = self._stream, self._pace
-        size = stream.inlet.bytes_of(SLICE_SECONDS)
+        stream, size = self._stream, self._slice
         for at in range(0, len(data), size):
             part = data if len(data) <= size else data[at : at + size]
-            before = stream.received
+            self._fresh += len(part)
             stream.sound(part)
-            pace.came(stream.received - before)
-            now = self._crew.monotonic()
-            while (wait := pace.wait(now, stream.held)) > 0 and not stream.over:
-                await self._eased(wait)
+            if self._fresh >= size:
                 now = self._crew.monotonic()
-            self._pressed(stream)
-        if pace.seconds - self._charged >= _CHARGED_SECONDS:
-            self._charge(pace.seconds)
+                self._reckon(now)
+                while (wait := self._pace.wait(now, stream.held)) > 0 and not stream.over:
+                    await self._eased(wait)
+                    now = self._crew.monotonic()
+
+    def _settle(self) -> None:
+        """What came is counted as it was meant: another format may follow."""
+        if self._fresh:
+            self._reckon(self._crew.monotonic())
+
+    def _reckon(self, now: float) -> None:
+        """After each second of sound: what it costs, and whether it is too much. Raises what the
+        caller is told when something of its own is used up."""
+        stream = self._stream
+        self._pace.came(self._fresh / self._slice)
+        self._fresh = 0
+        self._last = now
+        self._pressed(stream)
+        self._use()
+        error = self._crew.gatekeeper.spend(self._passage, self._operation)
+        if error is not None:
+            raise error
+        if self._listens is not None:
+            # Who is too fast goes the way on which it can be made to wait.
+            direct = self._pace.wait(now, stream.held) <= 0
+            self._listens[TAKE] = self._hears if direct else None
 
     async def _eased(self, seconds: float) -> None:
         """Until an engine has taken some of it, or that long."""
@@ -285,7 +335,9 @@ class Live(Way):
             self._door.check(route, caller)
             stream.route = route
             self._passage.model = route.model
+        self._settle()
         stream.choose(choice)
+        self._slice = stream.inlet.bytes_of(1.0)
 
     def _refused(self, error: SparkError) -> None:
         self._fault(error)
@@ -354,22 +406,16 @@ class Live(Way):
     # ---- what it costs, and how long it stays
 
     def _use(self) -> None:
-        pace = getattr(self, "_pace", None)
-        if pace is not None and pace.seconds:
-            self._passage.used = Used(audio_seconds=pace.seconds, audio_source="measured")
-
-    def _charge(self, seconds: float) -> None:
-        """Raises what the caller is told when something of its own is used up."""
-        self._charged = seconds
-        self._use()
-        error = self._crew.gatekeeper.spend(self._passage, self._operation)
-        if error is not None:
-            raise error
+        seconds = self._pace.seconds + (self._fresh / self._slice if self._fresh else 0.0)
+        if seconds:
+            self._passage.used = Used(audio_seconds=seconds, audio_source="measured")
 
     def _tick(self) -> None:
         """Now and then: a heartbeat, the usage, and whether it has stayed too long."""
         settings, now = self._settings, self._crew.monotonic()
         opened = self._passage.opened or now
+        if self._fresh != self._seen:
+            self._seen, self._last = self._fresh, now
         if settings.socket_idle_seconds and now - self._last >= settings.socket_idle_seconds:
             self.end(
                 SessionExpired(

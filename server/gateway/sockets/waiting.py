@@ -27,6 +27,10 @@ EARLY_BYTES = 4 << 20
 PING = "spark_control.ping"
 """The extension of the server that can send a ping, and the message that asks for one."""
 
+DIRECT, TAKE = "spark_control.direct", "take"
+"""The extension of the server that gives each binary message to the `take` in it as soon as it has
+come, before `receive`; one that `take` answers False for is received as ever."""
+
 
 class Early:
     """What a client says before anybody listens. One of `hear` and `next` at a time."""
