@@ -79,6 +79,18 @@ async def test_what_is_wrong_is_named_and_nothing_of_the_text_is_repeated(
     assert SECRET not in said
 
 
+async def test_nothing_of_the_text_is_printed_or_logged(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither here nor by the process that long texts go to, whether it works or is refused."""
+    text = f"Write to {SECRET}! " * 400
+    assert (await asked({"text": text}))["text"].count("[EMAIL_1]") == 400
+    with pytest.raises(InvalidValue):
+        await asked({"text": text, "region": SECRET})
+    out, err = capfd.readouterr()
+    assert SECRET not in out + err + caplog.text
+
+
 async def test_a_body_that_comes_in_pieces_is_bounded_as_it_comes() -> None:
     """Nothing is read beyond the bound."""
     read = 0
