@@ -42,10 +42,12 @@ at."""
 
 class Heard(NamedTuple):
     """A word of the microphone with its speaker. `suppressed` is by how many decibels the echo
-    canceller made it quieter, None when that was not measured."""
+    canceller made it quieter, None when that was not measured; `alone`: a second detector says as
+    well that nobody but the far side speaks."""
 
     said: Said
     suppressed: float | None = None
+    alone: bool = False
 
 
 class Removed(NamedTuple):
@@ -83,14 +85,14 @@ def merge(near: Iterable[Heard], far: Iterable[Said], rules: Rules = Rules()) ->
     """Segments of both channels in order of their start. Speech at the same time is kept for both,
     and marked."""
     ours = sorted(
-        (Heard(_on(NEAR, said), suppressed) for said, suppressed in near),
+        (Heard(_on(NEAR, said), suppressed, alone) for said, suppressed, alone in near),
         key=lambda one: one.said.word.start,
     )
     theirs = sorted((_on(FAR, said) for said in far), key=lambda one: one.word.start)
     reasons = _reasons(ours, theirs, rules)
     kept: list[Said] = []
     gone: list[Removed] = []
-    for (said, suppressed), why in zip(ours, reasons, strict=True):
+    for (said, suppressed, _), why in zip(ours, reasons, strict=True):
         if why is None:
             kept.append(said)
         else:
@@ -112,8 +114,7 @@ def _on(channel: str, said: Said) -> Said:
 def _reasons(ours: Sequence[Heard], theirs: Sequence[Said], rules: Rules) -> list[Reason | None]:
     matches = _matches(ours, theirs, rules)
     reasons: list[Reason | None] = [
-        _by_sound(one.suppressed, match is not None, rules)
-        for one, match in zip(ours, matches, strict=True)
+        _by_sound(one, match is not None, rules) for one, match in zip(ours, matches, strict=True)
     ]
     for begin, end in _runs(ours, matches, rules):
         if _repeats(ours, theirs, matches, (begin, end), rules):
@@ -164,12 +165,12 @@ def _leads(
     return bool(text) and ahead <= rules.stretched and text == spoken(theirs[match - 1].word.text)
 
 
-def _by_sound(suppressed: float | None, matched: bool, rules: Rules) -> Reason | None:
-    if suppressed is None:
+def _by_sound(one: Heard, matched: bool, rules: Rules) -> Reason | None:
+    if one.suppressed is None or one.suppressed <= rules.agreed_db:
         return None
-    if matched and suppressed > rules.agreed_db:
+    if matched:
         return "echo"
-    return "suppressed" if suppressed > rules.certain_db else None
+    return "suppressed" if one.alone or one.suppressed > rules.certain_db else None
 
 
 class _Sounds(dict[str, str]):

@@ -20,6 +20,7 @@ TOGETHER = 0.3
 
 BOTH_SPEAK = 1.5
 """Decibels: where a filter that is good at the far side gains less, somebody else speaks too."""
+ALONE_GAINS = 6.0
 GOOD = 8.0
 UNSURE = 6.0
 FAINT = 20.0
@@ -39,15 +40,13 @@ def choose(wanted: Wanted, leak: Leak) -> Choice:
         return Choice(False, "the microphone channel is silent")
     if not leak.far_heard or not leak.blocks:
         return Choice(False, "nobody speaks in the system channel")
-    if wanted == "off":
-        return Choice(False, "switched off")
-    if wanted == "on":
-        return Choice(True, "switched on")
+    if wanted != "auto":
+        return Choice(wanted == "on", f"switched {wanted}")
     if leak.line is None or leak.clear < max(1, SHARE * leak.blocks):
         return Choice(False, "the far side is not found in the microphone")
-    if swapped(leak):
-        return Choice(False, "the channels look swapped")
     level = "" if leak.level is None else f" at {leak.level:.0f} dB"
+    if swapped(leak):
+        return Choice(False, f"the channels look swapped, with an echo{level}")
     return Choice(True, f"the far side is found in the microphone{level}")
 
 
@@ -94,13 +93,16 @@ def lag(leak: Leak, seconds: float, *, one_file: bool) -> Line | None:
     return line if max(abs(line.at(0.0)), abs(line.at(seconds))) > TOGETHER else None
 
 
-def suppressed(word: Loudness, gain: float) -> float:
-    """By how many decibels the canceller made a word quieter, as far as that speaks for an echo.
+def judged(word: Loudness, gain: float) -> tuple[float, bool]:
+    """By how many decibels the canceller made a word quieter, as far as that speaks for an echo;
+    and whether the far side is heard alone.
 
     `gain` is what the linear filter gains where the far side is alone. The canceller also silences
     whoever speaks over the far side; the filter does not. So where a good filter gains nothing the
-    figure is held at what decides nothing, and so it is where the far side says nothing at all.
+    figure is held at what decides nothing, and so it is where the far side says nothing at all;
+    where it gains much, nobody else speaks.
     """
-    found = word.mic - word.cancelled
-    both = gain >= GOOD and word.mic - word.residual < BOTH_SPEAK
-    return min(found, UNSURE) if both or word.far < FAINT else found
+    found, gained = word.mic - word.cancelled, word.mic - word.residual
+    if word.far < FAINT or (gain >= GOOD and gained < BOTH_SPEAK):
+        return min(found, UNSURE), False
+    return found, gain >= GOOD and gained >= ALONE_GAINS

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from server.audio.echo.track import Wave
 
-BLOCK = 512
-"""Samples: 32 ms."""
-PARTS = 8
+BLOCK = 1024
+"""Samples: 64 ms."""
+PARTS = 4
 """Blocks of the echo's path: 256 ms."""
 STEADY = 0.9995
 """How much of the path stays from one block to the next."""

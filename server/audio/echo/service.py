@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from server.audio.channels import Heard
-from server.audio.echo.decide import Choice, choose, suppressed
+from server.audio.echo.decide import Choice, choose, judged
 from server.audio.echo.levels import Levels
 from server.audio.echo.model import Leak, Line, Wanted
 from server.audio.model import Said
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 class Listened(NamedTuple):
     """`leak` is None where nobody looked. `levels` is there when the canceller ran; `gain` is what
-    `decide.suppressed` asks for."""
+    `decide.judged` asks for."""
 
     choice: Choice
     leak: Leak | None = None
@@ -70,7 +70,7 @@ def heard(said: Iterable[Said], found: Listened) -> list[Heard]:
         return [Heard(one) for one in said]
     with Levels(found.levels) as levels:
         return [
-            Heard(one, suppressed(levels.over(one.word.start, one.word.end), found.gain))
+            Heard(one, *judged(levels.over(one.word.start, one.word.end), found.gain))
             for one in said
         ]
 

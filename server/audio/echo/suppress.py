@@ -18,8 +18,8 @@ from server.audio.echo.linear import BLOCK, Linear
 from server.audio.echo.model import Line
 from server.audio.echo.track import RATE, Samples, Track
 
-PIECE = 2560 * 10
-"""Samples: whole frames of the canceller (160) and whole blocks of the filter (512)."""
+PIECE = 5120 * 5
+"""Samples: whole frames of the canceller (160) and whole blocks of the filter (1024)."""
 LEAD = 0.010
 """Seconds that the far side is left ahead, as in a room: neither part can hear the future."""
 FAR_ALONE = 10**1.5
