@@ -12,12 +12,18 @@ from server.config.model import Service
 from server.gateway.model import Route
 from server.gateway.route import claimants, general
 
+MOST_AT_ONCE = 9
+FREE_AT_ONCE = 4
+"""Parts that a service without a bound of its own gets at once."""
+
 
 class Answering(NamedTuple):
-    """`model` is the name to send where the caller gave none, None: none is needed."""
+    """`model` is the name to send where the caller gave none, None: none is needed. `at_once` is
+    how many parts are asked at the same time: as many as they take, and one that stands in line."""
 
     traits: Traits
     model: str | None
+    at_once: int
 
 
 def services_of(route: Route, services: Sequence[Service]) -> list[Service]:
@@ -35,8 +41,15 @@ def answering(route: Route, services: Sequence[Service], learned: Learned, now: 
     found = services_of(route, services)
     traits = shared(traits_of(one.dialect) for one in found)
     return Answering(
-        learned.applied(traits, (one.name for one in found), now), _model(route, found)
+        learned.applied(traits, (one.name for one in found), now),
+        _model(route, found),
+        _at_once(found),
     )
+
+
+def _at_once(found: Sequence[Service]) -> int:
+    places = sum(one.cap or FREE_AT_ONCE for one in found) if found else FREE_AT_ONCE
+    return min(MOST_AT_ONCE, places + 1)
 
 
 def _model(route: Route, found: Sequence[Service]) -> str | None:

@@ -6,7 +6,7 @@ meanwhile, and the answer in its format. Refuses to know how the recording came 
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from server.audio.front.answering import Answering, answering
@@ -122,7 +122,7 @@ class Doing:
             referee=refereeing(desk, self._outer, self._passage, options)
             if given.plan.speakers
             else None,
-            rules=desk.rules,
+            rules=replace(desk.rules, at_once=found.at_once),
             clock=desk.clock,
         )
         made = await composed(work, tell, tell_apart)
