@@ -19,21 +19,11 @@ def tone(seconds: float, rate: int, channels: int = 1, *, hertz: float = TONE) -
     return (0.5 * np.stack(columns, axis=1)).astype(np.float32)
 
 
-def encoded(
-    container: str,
-    codec: str,
-    sound: np.ndarray,
-    rate: int,
-    *,
-    options: dict[str, str] | None = None,
-    bit_rate: int | None = None,
-) -> bytes:
+def encoded(container: str, codec: str, sound: np.ndarray, rate: int, **options: str) -> bytes:
     target = io.BytesIO()
     layout = "mono" if sound.shape[1] == 1 else "stereo"
-    with av.open(target, "w", format=container, container_options=options or {}) as out:
+    with av.open(target, "w", format=container, container_options=options) as out:
         stream = out.add_stream(codec, rate=rate, layout=layout)
-        if bit_rate:
-            stream.bit_rate = bit_rate
         for at in range(0, len(sound), rate):
             block = np.ascontiguousarray(sound[at : at + rate])
             frame = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="flt", layout=layout)
@@ -195,6 +185,35 @@ KINDS: dict[str, tuple[str, str, Callable[[], bytes]]] = {
         lambda: encoded("aiff", "pcm_s16be", tone(SECONDS, 44_100), 44_100),
     ),
     "caf": ("caf", "pcm_s16le", lambda: encoded("caf", "pcm_s16le", tone(SECONDS, 44_100), 44_100)),
+    "amr": (
+        "amr",
+        "amr_nb",
+        lambda: encoded("amr", "libopencore_amrnb", tone(SECONDS, 8_000), 8_000),
+    ),
+    "au": ("au", "pcm_s16be", lambda: encoded("au", "pcm_s16be", tone(SECONDS, 44_100), 44_100)),
+    "w64": ("w64", "pcm_s16le", lambda: encoded("w64", "pcm_s16le", tone(SECONDS, 44_100), 44_100)),
+    "wav beyond 4 GB": (
+        "wav",
+        "pcm_s16le",
+        lambda: encoded("wav", "pcm_s16le", tone(SECONDS, 44_100), 44_100, rf64="always"),
+    ),
+    "wav of doubles": (
+        "wav",
+        "pcm_f64le",
+        lambda: encoded("wav", "pcm_f64le", tone(SECONDS, 44_100), 44_100),
+    ),
+    "wav of ADPCM": (
+        "wav",
+        "adpcm_ms",
+        lambda: encoded("wav", "adpcm_ms", tone(SECONDS, 44_100), 44_100),
+    ),
+    "alac": ("mp4", "alac", lambda: encoded("ipod", "alac", tone(SECONDS, 44_100), 44_100)),
+    "mov": ("mp4", "pcm_s16le", lambda: encoded("mov", "pcm_s16le", tone(SECONDS, 44_100), 44_100)),
+    "matroska": (
+        "webm",
+        "flac",
+        lambda: encoded("matroska", "flac", tone(SECONDS, 44_100), 44_100),
+    ),
 }
 """By what people call it: the container, the codec, and how one is made."""
 

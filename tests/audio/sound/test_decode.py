@@ -40,10 +40,10 @@ async def test_every_kind_sounds_as_it_did(decode: Decode, kind: str) -> None:
         sound = samples(decoded, number)
         assert len(sound) == round(decoded.seconds * RATE) == path.stat().st_size // 2
         assert hertz(sound) == pytest.approx(corpus.TONE * 2**number, abs=2)
-        assert decoded.levels[number].rms == pytest.approx(-9.0, abs=1)
+        assert decoded.levels[number].rms == pytest.approx(-9.0, abs=1.5)
         loud = array.array("H", envelope.read_bytes())
         assert len(loud) == -(-len(sound) // FRAME_SAMPLES)
-        assert np.mean(loud) == pytest.approx(0.5 * 32768 / 2**0.5, rel=0.05)
+        assert np.mean(loud) == pytest.approx(0.5 * 32768 / 2**0.5, rel=0.2)
 
 
 async def test_channels_are_mixed_unless_each_is_asked_for(decode: Decode) -> None:

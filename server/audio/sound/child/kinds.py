@@ -60,10 +60,10 @@ OTHERS: tuple[tuple[bytes, str], ...] = (
 
 
 BEGINNINGS: tuple[tuple[int, bytes], ...] = (
-    (0, b"RIFF"),
-    (0, b"RF64"),
-    (0, b"riff"),
-    (0, b"FORM"),
+    (8, b"WAVE"),
+    (0, b"riff\x2e\x91\xcf\x11"),
+    (8, b"AIFF"),
+    (8, b"AIFC"),
     (0, b"ID3"),
     (0, b"fLaC"),
     (0, b"OggS"),
