@@ -4,11 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
 import pytest
 
-from server.audio.scrub import service
-from server.audio.scrub.people import SHA256, digest, likely, people, whole_and_parts
+from server.audio.scrub.people import SHA256, digest, likely, people, required, whole_and_parts
 from server.base.errors import InvalidValue
 
 
@@ -99,9 +97,9 @@ def test_the_model_is_known_by_all_of_its_files(tmp_path: Path) -> None:
 
 
 def test_who_asks_for_names_without_the_extra_is_told_how_to_get_it() -> None:
-    """And nothing of the text is repeated."""
-    with pytest.raises(InvalidValue) as caught:
-        service.answered(orjson.dumps({"text": "I am Ada", "find_names": True}))
+    """By the name of the field that asked."""
+    with pytest.raises(InvalidValue, match="optional extra `pii`") as caught:
+        required("find_names", there=lambda: False)
     assert caught.value.param == "find_names"
     assert "spark-control[pii]" in (caught.value.advice or "")
-    assert "Ada" not in caught.value.message
+    required("find_names", there=lambda: True)

@@ -11,6 +11,7 @@ from server.audio import apart
 from server.audio.formats import segments
 from server.audio.model import Said, Segment, Word
 from server.audio.scrub import Wanted
+from server.audio.scrub.people import installed
 from server.audio.scrub.segments import Report, scrubbed
 from server.audio.scrub.transcripts import scrubbed_words
 from server.base.errors import InvalidValue
@@ -170,8 +171,16 @@ async def test_long_transcripts_are_worked_on_in_another_process() -> None:
     assert words[:-3] == tuple(said[:-4])
 
 
-async def test_names_cannot_be_found_by_who_is_not_installed() -> None:
-    """It says so; it never answers as if it had looked."""
-    with pytest.raises(InvalidValue, match="optional extra `pii`") as caught:
-        await scrubbed_words(talk(("A", "I am Ada")), Wanted(find_names=True))
-    assert "--extra pii" in (caught.value.advice or "")
+async def test_names_are_found_where_the_extra_is_and_refused_where_it_is_not() -> None:
+    """Never is it answered as if somebody had looked."""
+    said = talk(("A", "Hello, my name is Ada Lovelace and I met Charles Babbage."))
+    wanted = Wanted(find_names=True)
+    if installed():
+        words, report = await scrubbed_words(said, wanted)
+        assert " ".join(one.word.text for one in words) == (
+            "Hello, my name is [NAME_1] and I met [NAME_2]."
+        )
+        assert "people" in report["detectors"]
+    else:
+        with pytest.raises(InvalidValue, match="optional extra `pii`"):
+            await scrubbed_words(said, wanted)

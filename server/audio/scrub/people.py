@@ -62,9 +62,9 @@ def installed() -> bool:
     return find_spec(_PACKAGE) is not None and find_spec("spacy") is not None
 
 
-def required(param: str) -> None:
+def required(param: str, *, there: Callable[[], bool] = installed) -> None:
     """Raises `InvalidValue` where the extra is not installed."""
-    if not installed():
+    if not there():
         raise InvalidValue(
             "Names can only be looked for where the optional extra `pii` is installed.",
             param=param,
