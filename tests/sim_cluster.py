@@ -26,7 +26,7 @@ def end_with_the_tests():  # their death, however sudden, closes our stdin
     os.kill(os.getpid(), signal.SIGTERM)
 
 threading.Thread(target=end_with_the_tests, daemon=True).start()
-run(int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4])
+run(int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:])
 """
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -129,11 +129,20 @@ class Sim:
 
 
 def start_sim(
-    directory: Path, hosts: int = 2, *, load_seconds: float = 0.5, fail: str = "none"
+    directory: Path,
+    hosts: int = 2,
+    *,
+    load_seconds: float = 0.5,
+    fail: str = "none",
+    audio: str = "canned",
 ) -> Sim:
-    """Start a simulated cluster on `directory`. The caller stops it."""
+    """Start a simulated cluster on `directory`. The caller stops it.
+
+    With `audio` "reference" its services hear and speak for real; it takes seconds to start.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-c", START, str(hosts), str(directory), str(load_seconds), fail]
+    told = (str(hosts), str(directory), str(load_seconds), fail, audio)
+    argv = [sys.executable, "-c", START, *told]
     with (directory / "sim.log").open("a") as log:
         process = subprocess.Popen(
             argv,
@@ -162,10 +171,11 @@ def running_sim(
     *,
     load_seconds: float = 0.5,
     fail: str = "none",
+    audio: str = "canned",
     **scenario: Any,
 ) -> Iterator[Sim]:
     """A simulated cluster in `tmp_path`/sim; further keys go to the scenario of every host."""
-    sim = start_sim(tmp_path / "sim", hosts, load_seconds=load_seconds, fail=fail)
+    sim = start_sim(tmp_path / "sim", hosts, load_seconds=load_seconds, fail=fail, audio=audio)
     try:
         if scenario:
             for name in sim.hosts:

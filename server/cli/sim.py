@@ -34,7 +34,14 @@ FAILURES = ("none", "oom", "load", "crash", "hang")
     type=click.Choice(FAILURES),
     help="How every engine fails.",
 )
-def sim(hosts: int, directory: Path, load_seconds: float, fail: str) -> None:
+@click.option(
+    "--audio",
+    default="canned",
+    show_default=True,
+    type=click.Choice(("canned", "reference")),
+    help="Who hears and speaks: canned answers, or the reference engine.",
+)
+def sim(hosts: int, directory: Path, load_seconds: float, fail: str, audio: str) -> None:
     """Run a simulated cluster: SSH servers and engines on loopback addresses.
 
     Prints one line of JSON when it is ready: where config.yaml is, and the control address that
@@ -42,4 +49,4 @@ def sim(hosts: int, directory: Path, load_seconds: float, fail: str) -> None:
     """
     from server.sim.command import run  # noqa: PLC0415 - the simulator is slow to import
 
-    run(hosts, directory, load_seconds, fail)
+    run(hosts, directory, load_seconds, fail, audio)

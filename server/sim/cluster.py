@@ -12,11 +12,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.sim import addresses, data, kit, procs
+from server.sim import addresses, data, kit, procs, reference
 from server.sim.addresses import Block
 from server.sim.control import Control
 from server.sim.host import Place, SimHost
-from server.sim.layout import HostDir, write
+from server.sim.layout import REFERENCE, HostDir, write
 from server.sim.reaper import Reaper
 from server.sim.scenario import Scenario
 from server.sim.services import OFFERED, Kind
@@ -43,7 +43,15 @@ class Ready:
 class Cluster:
     """One simulator on one directory."""
 
-    def __init__(self, root: Path, count: int, told: Scenario, rng: random.Random) -> None:
+    def __init__(
+        self,
+        root: Path,
+        count: int,
+        told: Scenario,
+        rng: random.Random,
+        *,
+        reference: bool = False,
+    ) -> None:
         if not 1 <= count <= addresses.MAX_HOSTS:
             raise ValueError(f"--hosts must be 1 to {addresses.MAX_HOSTS}, not {count}")
         self.root = root.resolve()
@@ -51,6 +59,7 @@ class Cluster:
         self._count = count
         self._told = told
         self._rng = rng
+        self._reference = reference
         self._block: Block | None = None
         self._reaper = Reaper()
         self._control = Control(self.hosts)
@@ -71,6 +80,9 @@ class Cluster:
         port = addresses.free_port(every, 8000, self._rng)
         services = self._services(every)
         self._write_data(places, port, services)
+        (self.root / REFERENCE).unlink(missing_ok=True)
+        if self._reference:
+            await reference.start(self.root, self._reaper)
         await self._open_hosts(places, services)
         await self._control.open()
         self._beating = asyncio.create_task(self._beat())
@@ -80,7 +92,7 @@ class Cluster:
         audio = every[min(1, len(every) - 1) :][:1]
         return tuple(
             Kind(s.name, s.kind, addresses.free_port(audio, s.port, self._rng), s.container)
-            for s in OFFERED
+            for s in (*OFFERED, *((reference.DIARIZER,) if self._reference else ()))
         )
 
     def _before(self) -> str | None:

@@ -13,27 +13,31 @@ from pathlib import Path
 
 from server.sim.addresses import NoAddressError
 from server.sim.cluster import AlreadyRunningError, Cluster
+from server.sim.reference import NoReferenceError
 from server.sim.scenario import Scenario, ScenarioError
 
 
-def run(hosts: int, directory: Path, load_seconds: float, fail: str) -> None:
+def run(hosts: int, directory: Path, load_seconds: float, fail: str, audio: str = "canned") -> None:
     """Blocks until SIGTERM or SIGINT. SystemExit with a message when it cannot start."""
     logging.getLogger("asyncssh").setLevel(logging.ERROR)
     try:
         told = Scenario().changed({"load_seconds": load_seconds, "fail": fail})
-        asyncio.run(_run(hosts, directory, told))
-    except (ScenarioError, ValueError, AlreadyRunningError, NoAddressError) as error:
+        asyncio.run(_run(hosts, directory, told, reference=audio == "reference"))
+    except (
+        *(ScenarioError, ValueError, AlreadyRunningError, NoAddressError),
+        NoReferenceError,
+    ) as error:
         raise SystemExit(f"spark-control sim: {error}") from error
     except OSError as error:
         raise SystemExit(f"spark-control sim: {error.strerror}: {error.filename}") from error
 
 
-async def _run(hosts: int, directory: Path, told: Scenario) -> None:
+async def _run(hosts: int, directory: Path, told: Scenario, *, reference: bool) -> None:
     leave = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    cluster = Cluster(directory, hosts, told, random.Random())
+    cluster = Cluster(directory, hosts, told, random.Random(), reference=reference)
     try:
         ready = await cluster.open()
         sys.stderr.write(

@@ -4,6 +4,7 @@ Owns names of files and their atomic writing; refuses to know what is in them.
 
     DIR/config.yaml models.override.yaml ssh/        a ready data directory for `serve`
     DIR/sim.json                                     hosts and addresses, for the shims
+    DIR/reference.url reference.log                  the reference engine, when there is one
     DIR/srv/models srv/spark-vllm-docker             one path that is valid on every host
     DIR/<host>/home                                  HOME and working directory of its sessions
     DIR/<host>/bin cbin                              PATH of the host, and inside its containers
@@ -20,6 +21,8 @@ from typing import Any
 
 from server.sim import scenario
 from server.sim.scenario import Scenario
+
+REFERENCE = "reference.url"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,14 @@ class HostDir:
     @property
     def scenario(self) -> Scenario:
         return scenario.read(self.scenario_file)
+
+    @property
+    def reference(self) -> str | None:
+        """Where the reference engine of the simulator is; None: services give canned answers."""
+        try:
+            return (self.root.parent / REFERENCE).read_text().strip()
+        except FileNotFoundError:
+            return None
 
     @property
     def cluster(self) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Engine:
     async def health(self, _: Request) -> Response:
         ready = self._models.ready
         body = {
-            "status": "ok" if ready else "not ready",
+            "status": self._models.status,
             "engine": ENGINE,
             "models": self._models.states(),
             "held": {line.name: line.held for line in self._models.lines.values()},

@@ -61,6 +61,13 @@ class Models:
     def ready(self) -> bool:
         return all(found.model is not None for found in self._found.values())
 
+    @property
+    def status(self) -> str:
+        """`ok`; `loading`; `incomplete` when something is missing and nothing more is loaded."""
+        if any(found.model is None and found.error is None for found in self._found.values()):
+            return "loading"
+        return "ok" if self.ready else "incomplete"
+
     def states(self) -> dict[str, str]:
         """By the model's name: ready, loading, or what is missing."""
         said = {}

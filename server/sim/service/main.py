@@ -13,22 +13,30 @@ from server.sim.engine.server import HttpServer, Request, Response
 from server.sim.layout import HostDir
 from server.sim.scenario import Scenario
 from server.sim.service import speech, vectors
+from server.sim.service.forward import forward
 from server.sim.service.hearing import converse
 
 LINK_SECONDS = 0.2
 HEALTHY = ("/", "/health", "/healthz", "/readyz", "/livez", "/v1/health/ready", "/v1/health/live")
 SOCKETS = ("/v1/audio/stream", "/v1/realtime")
+SPOKEN = ("asr", "tts", "diarize")
 PIECE = 4096
 
 
 class Service:
-    """Answers for one kind. `scenario` is asked again for each request."""
+    """Answers for one kind. `scenario` is asked again for each request.
 
-    def __init__(self, name: str, kind: str, scenario: Callable[[], Scenario]) -> None:
+    With `reference`, the address of a reference engine, speech is heard and spoken by that one.
+    """
+
+    def __init__(
+        self, name: str, kind: str, scenario: Callable[[], Scenario], reference: str | None = None
+    ) -> None:
         self._name = name
         self._kind = kind
         self._scenario = scenario
         self._points = vectors.Points()
+        self._reference = reference if kind in SPOKEN else None
 
     async def __call__(self, request: Request) -> Response:
         if request.path in HEALTHY and request.method in {"GET", "HEAD"}:
@@ -52,6 +60,11 @@ class Service:
 
     async def _work(self, request: Request) -> Response | None:
         """What the kind is for; None for a path that it does not know."""
+        if self._reference is not None:
+            try:
+                return await forward(self._reference, request)
+            except OSError as error:
+                return Response.of({"detail": f"the reference engine is gone: {error}"}, 500)
         work: dict[str, Callable[[Request], Awaitable[Response | None]]] = {
             "asr": self._hear,
             "diarize": self._hear,
@@ -119,7 +132,7 @@ async def serve(host: HostDir, name: str, kind: str, port: int) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    service = Service(name, kind, lambda: host.scenario)
+    service = Service(name, kind, lambda: host.scenario, host.reference)
     sockets = SOCKETS if kind == "asr" else ()
     server = HttpServer(service, dict.fromkeys(sockets, converse))
     await server.listen(host.address, port)
