@@ -15,13 +15,14 @@ times are mended:
 Refuses to take a word away: see `server.audio.long.quiet`.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import isfinite
 from typing import NamedTuple
 
 from server.audio.attribute import ENDINGS
+from server.audio.long.quiet import Span, loud
 from server.audio.model import Word, joined
 from server.audio.transcript import Spoken, Transcript, timed
 from server.audio.weave import spoken
@@ -38,9 +39,12 @@ class Told(NamedTuple):
     sentences: dict[int, Spoken]
 
 
-def told(found: Transcript, start: float, seconds: float) -> Told:
-    """A part that begins at `start` and lasts for `seconds`."""
-    words = in_order(timed(found, seconds), seconds)
+def told(found: Transcript, start: float, seconds: float, quiet: Sequence[Span] = ()) -> Told:
+    """A part that begins at `start` and lasts for `seconds`, with its silences."""
+    if found.words or found.segments:
+        words = in_order(timed(found, seconds), seconds)
+    else:
+        words = _aloud(found, start, seconds, quiet)
     begins = _begins(words, found.segments)
     if found.words and begins:
         words = _punctuated(words, begins)
@@ -49,6 +53,24 @@ def told(found: Transcript, start: float, seconds: float) -> Told:
         begins = {**_by_pauses(words[:until]), **begins}
     moved = [word._replace(start=word.start + start, end=word.end + start) for word in words]
     return Told(moved, begins)
+
+
+def _aloud(found: Transcript, start: float, seconds: float, quiet: Sequence[Span]) -> list[Word]:
+    """Nothing but a text was told: it was said while it was not silent."""
+    spans = loud(quiet, start, start + seconds) or [(start, start + seconds)]
+    begins = list(accumulate((to - at for at, to in spans), initial=0.0))
+
+    def when(aloud: float, at: int) -> float:
+        at = min(max(at - 1, 0), len(spans) - 1)
+        return min(spans[at][0] + aloud - begins[at], spans[at][1]) - start
+
+    return [
+        word._replace(
+            start=when(word.start, bisect_right(begins, word.start)),
+            end=when(word.end, bisect_left(begins, word.end)),
+        )
+        for word in timed(found, begins[-1])
+    ]
 
 
 def in_order(words: Sequence[Word], seconds: float) -> list[Word]:

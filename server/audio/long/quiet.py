@@ -50,6 +50,18 @@ def silences(envelope: Sequence[int]) -> tuple[Span, ...]:
     return tuple(found)
 
 
+def within(quiet: Sequence[Span], start: float, end: float) -> list[Span]:
+    """The silences that reach into this stretch, as they are."""
+    return [one for one in quiet if one[1] > start and one[0] < end]
+
+
+def loud(quiet: Sequence[Span], start: float, end: float) -> list[Span]:
+    """What lies between the silences of this stretch."""
+    borders = [start, *(time for span in within(quiet, start, end) for time in span), end]
+    pairs = zip(borders[::2], borders[1::2], strict=True)
+    return [(at, to) for at, to in pairs if to > at]
+
+
 def made_up(words: Sequence[Word], quiet: Sequence[Span]) -> set[int]:
     """Which words repeat a phrase three times or more, all in one of the silences."""
     gone: set[int] = set()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from server.audio.long.heard import Told, told
-from server.audio.long.quiet import Span, made_up
+from server.audio.long.quiet import Span, made_up, within
 from server.audio.model import Word, joined
 from server.audio.sound.model import Piece
 from server.audio.transcript import Spoken, Transcript
@@ -30,11 +30,13 @@ class Woven:
 
     def add(self, piece: Piece, found: Transcript) -> None:
         """The next part that was heard, in their order."""
-        heard = self._without_made_up(told(found, piece.start, piece.seconds))
+        quiet = within(self._quiet, piece.start, piece.end)
+        heard = self._without_made_up(told(found, piece.start, piece.seconds, quiet), quiet)
         if found.language is not None:
             self._languages.append(found.language)
             self._votes[found.language] += len(heard.words)
-        kept, begin = self._weaving.add(Part(piece.start, piece.end, heard.words))
+        timed = bool(found.words or found.segments)
+        kept, begin = self._weaving.add(Part(piece.start, piece.end, heard.words, timed))
         while self._sentences and next(reversed(self._sentences)) > kept:
             self._sentences.popitem()
         for first, end in pairwise([*heard.sentences, len(heard.words)]):
@@ -71,8 +73,8 @@ class Woven:
         text = line.text.strip() if whole else joined(word.text for word in words)
         return line._replace(text=text, start=start, end=end)
 
-    def _without_made_up(self, heard: Told) -> Told:
-        gone = made_up(heard.words, self._quiet)
+    def _without_made_up(self, heard: Told, quiet: Sequence[Span]) -> Told:
+        gone = made_up(heard.words, quiet)
         if not gone:
             return heard
         self.dropped += [heard.words[index] for index in sorted(gone)]

@@ -115,3 +115,35 @@ def test_an_empty_part_is_no_seam() -> None:
     found = woven(pieces([60, 120], 2.0, 180), said)
     assert texts(found.words) == ["before", "after"]
     assert texts(found.segments()) == ["before", "after"]
+
+
+@given(st.integers(0, 1000), cuts_anywhere, st.floats(2, 4))
+@settings(max_examples=60)
+def test_a_recogniser_that_tells_no_times_is_woven_by_its_words(
+    seed: int, cuts: list[float], overlap: float
+) -> None:
+    """Nothing but a text comes of each part."""
+    said = made.words(120, seed, DISTINCT)
+    found = Woven()
+    for part in pieces(cuts, overlap, 120):
+        found.add(part, Transcript(said=" ".join(texts(made.heard(said, part).words))))
+    assert texts(found.words) == texts(said)
+    starts = [word.start for word in found.words]
+    assert starts == sorted(starts)
+
+
+def test_where_a_text_without_times_has_nothing_in_common_all_of_it_stays() -> None:
+    """Better doubled than lost."""
+    found = Woven()
+    found.add(made.piece(0, 0, 60), Transcript(said="we met on Mon"))
+    found.add(made.piece(1, 58, 120), Transcript(said="day and left"))
+    assert texts(found.words) == ["we", "met", "on", "Mon", "day", "and", "left"]
+
+
+def test_a_text_without_times_was_said_while_something_sounded() -> None:
+    """Half a minute of silence holds no words."""
+    found = Woven([(10.0, 40.0)])
+    found.add(made.piece(0, 0, 50), Transcript(said=" ".join(["word"] * 40)))
+    assert sum(word.start < 10 for word in found.words) == 20
+    assert all(word.end <= 10 or word.start >= 40 for word in found.words)
+    assert found.words[-1].end == 50
