@@ -15,11 +15,14 @@ import aiohttp
 import orjson
 
 from server.audio.front.desk import Desk
+from server.audio.front.dual import PATH as LABEL_MERGE
+from server.audio.front.dual import DualFront
 from server.audio.front.hearing import TASKS, Hearing
 from server.audio.front.inner import Seen
 from server.audio.sound.ear import Ear
 from server.base.clock import SystemClock
 from server.config.model import Audio, Service, Settings
+from server.gateway.front import Front
 from server.gateway.listing import listing
 from tests.gateway.made import Running, gateway, service
 from tests.gateway.running import ScriptedEngine, serve
@@ -139,7 +142,8 @@ async def room(
         entries=lambda: listing(running[0].catalog, running[0].layout(), (), T0),
         seen=Seen(ended=[seen.append]),
     )
-    fronts = dict.fromkeys(TASKS, Hearing(desk))
+    fronts: dict[str, Front] = {one: Hearing(desk) for one in TASKS}
+    fronts[LABEL_MERGE] = DualFront(desk)
     options.setdefault("max_upload_mb", 16)
     async with gateway(fronts=fronts, **options) as gate:
         running.append(gate)
