@@ -230,6 +230,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         tmp=data.tmp,
         settings=settings,
         ear=Ear(data.tmp),
+        echo=Ear(data.tmp, processes=1),
         clock=clock,
         boundary=lambda: secrets.token_hex(16),
         entries=lambda: listing(
