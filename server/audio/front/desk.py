@@ -1,7 +1,7 @@
 """What every request with a recording is worked on with: the shared parts, made once.
 
-Owns nothing but their being together, and the set of requests under way, which are ended when the
-app ends: a recording whose parts are refused because the gateway closes would wait for them.
+Owns nothing but their being together, and the set of what is composed, which is ended when the app
+ends: a recording whose parts are refused because the gateway closes would wait for them.
 """
 
 from collections.abc import Callable

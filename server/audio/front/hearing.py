@@ -18,6 +18,7 @@ from server.audio.front.dialect.learned import Fact
 from server.audio.front.dialect.traits import Traits
 from server.audio.front.doing import Doing, Given
 from server.audio.front.form import read
+from server.audio.front.looking import Looking
 from server.audio.front.options import FORMATS, Options, Task
 from server.audio.front.plain import Plain
 from server.audio.front.plan import Limits, Plan, cap, check_length, decide
@@ -40,6 +41,7 @@ from server.gateway.model import Operation, Passage, Route
 from server.gateway.operations import OPERATIONS
 from server.gateway.relay import Answer
 from server.gateway.way import Crew, Way
+from server.gateway.wire import header
 
 DIARIZE, CHUNK = "/v1/audio/diarize", "/v1/audio/diarize-chunk"
 TASKS: dict[str, Task] = {
@@ -101,13 +103,6 @@ class Recording(Way):
         self._send = send
         self._answer = Answer(send, passage, named=operation.named_events)
         self._doing: Doing | None = None
-
-    async def run(self) -> None:
-        self._desk.under_way.add(self.end)
-        try:
-            await super().run()
-        finally:
-            self._desk.under_way.discard(self.end)
 
     def end(self, error: SparkError) -> None:
         """Who has its answer may leave: what is still done with it, such as keeping it, goes on."""
@@ -203,13 +198,13 @@ class Recording(Way):
         operation = self._operation
         if operation.path == DIARIZE and traits.diarize_path is not None:
             operation = replace(operation, upstream_path=traits.diarize_path)
-        file = taken.file
-        await check_loud(self._desk.ear, file.path, file.offset, file.length, taken.sound.seconds)
+        file, sound = taken.file, taken.sound
+        await check_loud(self._desk.ear, file.path, file.offset, file.length, sound.seconds)
         plain = Plain(
             self._crew,
             operation,
             self._passage,
-            (self._scope, self._send),
+            (self._named(taken.options), self._looking(taken.options, sound)),
             spool,
             keeps=lambda error: may_be_composed(error, taken.options),
         )
@@ -221,12 +216,47 @@ class Recording(Way):
             self._answer = Answer(self._send, self._passage, named=False)
         return plain.refused
 
+    def _named(self, options: Options) -> Scope:
+        """With the name of the model beside the form: `curl -F file=@… -F model=…` has it behind
+        the file, where the gateway does not look."""
+        if options.model is None or header(self._scope["headers"], b"x-model") is not None:
+            return self._scope
+        name = (b"x-model", options.model.encode())
+        return {**self._scope, "headers": [*self._scope["headers"], name]}
+
+    def _looking(self, options: Options, sound: Sound) -> Send:
+        """Nobody knows yet whether the service writes what was asked: its answer is looked at."""
+        if options.task == "diarize" or options.stream or options.format not in FORMATS:
+            return self._send
+        desk, passage, now = self._desk, self._passage, self._crew.monotonic
+        dialects = {one.name: one.dialect for one in desk.settings().services}
+        wrote: Fact = ("writes", options.format)
+
+        def learned(good: bool) -> None:
+            name = passage.upstream
+            if dialects.get(name) == "auto":
+                desk.learned.note(name, wrote if good else ("format", options.format), now())
+
+        def known() -> bool:
+            name = passage.upstream
+            return dialects.get(name) != "auto" or wrote in desk.learned.known(name, now())
+
+        return Looking(
+            self._send,
+            options,
+            sound.seconds,
+            learned=learned,
+            source=lambda: passage.upstream,
+            known=known,
+        )
+
     async def _composed(self, spool: Spool, taken: _Taken, route: Route, plan: Plan) -> None:
         desk, passage, crew = self._desk, self._passage, self._crew
         settings, options = crew.settings(), taken.options
         telling = Telling(self._answer, settings.keepalive_seconds, events=options.progress)
         if options.stream and options.task != "diarize":
             telling.begin()
+        desk.under_way.add(self.end)
         try:
             async with desk.room.place(settings.queue_seconds):
                 passage.admitted = crew.monotonic()
@@ -235,6 +265,7 @@ class Recording(Way):
                 self._doing = Doing(desk, crew, self._operation, passage, given)
                 await self._doing.answer(self._answer, telling, route)
         finally:
+            desk.under_way.discard(self.end)
             await telling.end()
 
     async def _decoded(self, spool: Spool, taken: _Taken) -> Decoded:

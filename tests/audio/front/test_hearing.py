@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from starlette.types import Send
 
@@ -62,6 +63,18 @@ async def test_a_short_recording_goes_to_the_engine_as_it_came(ear: Ear, tmp_pat
         assert (passage.asked, passage.upstream, passage.status) == ("whisper", "ears", 200)
         assert passage.used.audio_seconds == pytest.approx(3, abs=0.01)
         assert passage.bytes_in > len(wav(3))
+
+
+async def test_the_model_may_stand_behind_the_file(ear: Ear, tmp_path: Path) -> None:
+    """As `curl -F file=@a.wav -F model=…` sends it."""
+    asr, other = engine({"text": "one"}), engine({"text": "other"})
+    async with room(ear, tmp_path, asr=asr, replica=other) as here:
+        form = aiohttp.FormData()
+        form.add_field("file", wav(1), filename="a.wav", content_type="audio/wav")
+        form.add_field("model", "other")
+        async with here.running.session.post(here.running.url + TRANSCRIBE, data=form) as got:
+            assert await got.json() == {"text": "other"}
+        assert (await here.running.passages.get()).asked == "other"
 
 
 async def test_a_stream_of_the_engine_comes_through_at_once(ear: Ear, tmp_path: Path) -> None:
@@ -437,3 +450,45 @@ async def test_a_disk_that_takes_no_more_is_told(ear: Ear, tmp_path: Path) -> No
         got = await here.ask(wav(1))
         assert got.status in {503, 507}
         assert str(tmp_path) not in got.body.decode()
+
+
+# ---- what an answer looks like
+
+
+NEMO = {
+    "text": "Hello there. Good morning.",
+    "timestamp": {"word": words("Hello", "there.", "Good", "morning."), "segment": []},
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ("srt", b"00:00:00,000 --> "),
+        ("vtt", b"WEBVTT\n\n"),
+        ("text", b"Hello there. Good morning.\n"),
+        ("verbose_json", b'"segments":[{"id":0,"start":0.0'),
+    ],
+)
+async def test_an_answer_in_another_format_is_written_anew(
+    ear: Ear, tmp_path: Path, form: str, says: bytes
+) -> None:
+    """From the one answer that came: nobody is asked twice. Then it is known."""
+    asr = engine(NEMO)
+    async with room(ear, tmp_path, asr=asr) as here:
+        got = await here.ask(wav(3), response_format=form)
+        assert (got.status, says in got.body) == (200, True)
+        assert int(got.headers["Content-Length"]) == len(got.body)
+        assert len(asr.calls) == 1
+        assert (await here.ask(wav(3), response_format=form)).body == got.body
+        assert fields_of(asr.calls[1].raw)["response_format"] == ["verbose_json"]
+
+
+async def test_an_answer_as_it_was_asked_for_is_not_touched(ear: Ear, tmp_path: Path) -> None:
+    """Neither what it says beyond the format, nor one that nobody can read."""
+    odd = {**VERBOSE, "own": 1}
+    async with room(ear, tmp_path, asr=engine(odd)) as here:
+        for _ in range(2):
+            assert (await here.ask(wav(3), response_format="verbose_json")).json == odd
+    async with room(ear, tmp_path, asr=engine({"strange": 1})) as here:
+        assert (await here.ask(wav(3))).json == {"strange": 1}

@@ -11,7 +11,11 @@ from typing import Literal
 
 from server.audio.front.dialect.traits import Traits
 
-Fact = Literal["no-verbose", "no-chunks", "no-stream"] | tuple[Literal["container", "format"], str]
+Fact = (
+    Literal["no-verbose", "no-chunks", "no-stream"]
+    | tuple[Literal["container", "format", "writes"], str]
+)
+"""`writes` is the one that is good: an answer was seen to be in this format."""
 SECONDS = 3600.0
 NAMES, FACTS = 500, 50
 """At most so many services, and so much of each."""
@@ -48,6 +52,8 @@ def without(traits: Traits, fact: Fact) -> Traits:
         return replace(traits, chunks=False)
     if fact == "no-stream":
         return replace(traits, streams=False)
+    if fact[0] == "writes":
+        return traits
     if fact[0] == "format":
         return replace(traits, formats=traits.formats - {fact[1]})
     return replace(traits, not_containers=traits.not_containers | {fact[1]})
