@@ -22,7 +22,8 @@ NOISE_DB = -60.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Both sides as they were said, without each other. `alone` is when the first act ends."""
+    """Both sides as they were said, without each other. `alone` is in the pause after
+    the first act."""
 
     far: Scene
     near: Scene
@@ -40,7 +41,8 @@ def call(spoken: Spoken) -> Call:
     far_sound = level(trimmed(spoken(FAR)))
     at = 0.3
     far: list[tuple[Line, float, Sound]] = [(FAR, at, far_sound)]
-    alone = at = at + far_sound.size / RATE + PAUSE
+    alone = at + far_sound.size / RATE + PAUSE / 2
+    at = alone + PAUSE / 2
     near: list[tuple[Line, float, Sound]] = []
     for number, line in enumerate(NEAR):
         if number == len(NEAR) // 2:

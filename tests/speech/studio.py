@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -24,6 +25,10 @@ from tests.speech.room import RATE, Sound
 from tests.speech.scene import pcm
 
 LONG = 300.0
+AS_IT_COMES: Mapping[str, Any] = MappingProxyType(
+    {"long_seconds": 600, "part_seconds": 300, "referee": "off"}
+)
+"""What tests change of `audio`."""
 
 
 def wav(*channels: Sound) -> bytes:
@@ -49,17 +54,14 @@ def wav(*channels: Sound) -> bytes:
 class Studio:
     """`http` is a client of the gateway."""
 
-    def __init__(
-        self, config: Path, body: dict[str, Any], http: httpx.Client, judge: Judge
-    ) -> None:
+    def __init__(self, http: httpx.Client, judge: Judge) -> None:
         self.http = http
         self.judge = judge
-        self._config = config
-        self._body = body
 
     def settings(self, **audio: Any) -> None:
-        """These of `audio`, the others as they come."""
-        self._config.write_text(yaml.safe_dump({**self._body, "audio": audio}, sort_keys=False))
+        """These of `audio`, the others as they come. In force when this returns."""
+        got = self.http.put("/api/v1/settings/audio", json={"values": {**AS_IT_COMES, **audio}})
+        assert got.status_code == 200, got.text
 
     def heard(self, sound: bytes, **form: Any) -> Any:
         """A transcription, as JSON."""
@@ -78,7 +80,8 @@ class Studio:
     def merged(self, mic: bytes, system: bytes, **form: Any) -> Any:
         """Two channels as one conversation."""
         files = {"mic": ("mic.wav", mic), "system": ("system.wav", system)}
-        return self._asked("label-merge", files, {"model": "ears", **form}).json()
+        given = {"model": "ears", "response_format": "verbose_json", **form}
+        return self._asked("label-merge", files, given).json()
 
     def said(self, text: str, voice: str) -> bytes:
         """Text as sound."""
@@ -107,7 +110,7 @@ def running_studio(folder: Path) -> Iterator[Studio]:
             running_app(folder) as (url, _),
             httpx.Client(base_url=url, timeout=LONG) as http,
         ):
-            yield Studio(folder / "config.yaml", body, http, judge)
+            yield Studio(http, judge)
 
 
 @contextmanager
