@@ -11,8 +11,10 @@ from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
+from websockets.protocol import OPEN
 
 from server.gateway.sockets.waiting import DIRECT, PING, TAKE
+from server.web.frames import Frames
 
 PING_SECONDS = 15.0
 PONG_SECONDS = 20.0
@@ -22,10 +24,35 @@ PONG_SECONDS = 20.0
 class Attended(WebSocketsSansIOProtocol):
     _heard = 0.0
     _direct: dict[str, Any] | None = None
+    _frames: Frames | None = None
+    _looked = False
 
     def data_received(self, data: bytes) -> None:
         self._heard = self.loop.time()
+        frames = self._frames
+        if frames is not None and self._direct:
+            take = self._direct.get(TAKE)
+            if take is not None and self._between():
+                payload = frames.whole(data)
+                if payload is not None and take(payload):
+                    return
+        if frames is not None:
+            frames.passed(data)
         super().data_received(data)
+        if frames is None and self._direct is not None and not self._looked:
+            # The handshake; who sends on without waiting for the answer goes the usual way.
+            self._looked = True
+            self._frames = Frames() if data.endswith(b"\r\n\r\n") else None
+
+    def _between(self) -> bool:
+        """Whether no message is under way, and none waits to be received."""
+        conn = self.conn
+        return (
+            self.queue.empty()
+            and not self.close_sent
+            and conn.state is OPEN
+            and conn.current_size is None
+        )
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)

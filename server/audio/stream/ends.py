@@ -38,7 +38,7 @@ FAINT = 1800.0 * FRAME / THINNED
 """Power of a frame below which nothing is speech: a sample 58 dB under full scale."""
 _AGAIN = 3
 """Voiced frames in a row after which a silence has to begin anew: a click is shorter."""
-_GROWTH = 10 ** (RISE / 10 / 50)
+_GROWN = [10 ** (RISE / 10 / 50 * frames) for frames in range(51)]
 
 Voiced = Callable[[bytes], bool]
 """Whether a frame of `FRAME` samples is a voice."""
@@ -127,7 +127,8 @@ class Ends:
         return edges
 
     def _follow(self, power: float, frames: int) -> None:
-        self.noise = max(1.0, min(self.noise * _GROWTH**frames, power))
+        grown = self.noise * _GROWN[frames] if frames < len(_GROWN) else power
+        self.noise = max(1.0, min(grown, power))
 
     def _listening(self, voiced: bool) -> Edge | None:
         if voiced:
