@@ -54,6 +54,7 @@ class Desk:
             part_seconds=audio.part_seconds,
             overlap_seconds=audio.overlap_seconds,
             patience=self.settings().gateway.queue_seconds,
+            speaker_distance=audio.speaker_distance,
         )
 
     def _places(self) -> int:

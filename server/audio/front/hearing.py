@@ -219,10 +219,13 @@ class Recording(Way):
     def _named(self, options: Options) -> Scope:
         """With the name of the model beside the form: `curl -F file=@… -F model=…` has it behind
         the file, where the gateway does not look."""
-        if options.model is None or header(self._scope["headers"], b"x-model") is not None:
+        model, headers = options.model, self._scope["headers"]
+        if model is None or header(headers, b"x-model") is not None:
             return self._scope
-        name = (b"x-model", options.model.encode())
-        return {**self._scope, "headers": [*self._scope["headers"], name]}
+        if not (model.isascii() and model.isprintable()):
+            return self._scope  # what is no header must not become one
+        name = (b"x-model", model.encode())
+        return {**self._scope, "headers": [*headers, name]}
 
     def _looking(self, options: Options, sound: Sound) -> Send:
         """Nobody knows yet whether the service writes what was asked: its answer is looked at."""

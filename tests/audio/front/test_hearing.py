@@ -75,6 +75,8 @@ async def test_the_model_may_stand_behind_the_file(ear: Ear, tmp_path: Path) -> 
         async with here.running.session.post(here.running.url + TRANSCRIBE, data=form) as got:
             assert await got.json() == {"text": "other"}
         assert (await here.running.passages.get()).asked == "other"
+        await here.ask(wav(1), model="a\r\nx-evil: 1")
+        assert all(call.header(b"x-evil") is None for call in (*asr.calls, *other.calls))
 
 
 async def test_a_stream_of_the_engine_comes_through_at_once(ear: Ear, tmp_path: Path) -> None:
