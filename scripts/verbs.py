@@ -31,6 +31,7 @@ from toolchain import (
     build_assets,
     ensure_system_packages,
     environment,
+    fetch_weights,
     one_at_a_time,
     say,
     sync,
@@ -83,6 +84,7 @@ def test(args: list[str]) -> int:
     # Real speech is made and heard in the tests: the engine with its weights is some 600 MB.
     python = prepare("dev", "+engine", "+pii")
     with one_at_a_time():
+        fetch_weights(python)
         ensure_system_packages()
         startos_package.bundle()
     # Programs are started hundreds of times: each would compile all of its modules anew.

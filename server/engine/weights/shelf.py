@@ -73,6 +73,7 @@ class Shelf:
                     found = self._write(weight, file)
                 if found != weight.sha256:
                     raise _foreign(weight, found)
+                Path(name).chmod(0o644)
                 Path(name).replace(target)
             finally:
                 with contextlib.suppress(FileNotFoundError):
