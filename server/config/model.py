@@ -253,6 +253,13 @@ class Audio(Section):
     overlap_seconds: float = Field(
         default=2, ge=2, le=30, description="By how much two neighbouring parts overlap."
     )
+    speaker_distance: float = Field(
+        default=0.35,
+        ge=0.05,
+        le=1.5,
+        description="How far apart (1 - cosine) two embeddings of the diarizer may be for the "
+        "voices of two parts to be one person. It depends on the diarizer.",
+    )
     max_recordings: int = Field(
         default=4,
         ge=1,

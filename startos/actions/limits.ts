@@ -168,6 +168,11 @@ const audioForm = InputSpec.of({
     description: 'By how much two neighbouring parts overlap.',
     ...seconds,
   }),
+  speaker_distance: number(AUDIO_NUMBERS.speaker_distance, {
+    name: 'Distance of voices',
+    description:
+      'How far apart two embeddings of one person may be. It depends on the diarizer.',
+  }),
   max_recordings: number(AUDIO_NUMBERS.max_recordings, {
     name: 'Recordings at once',
     description: 'Heard in parts or converted at once; others wait.',

@@ -159,6 +159,7 @@ export const audio = z.strictObject({
   long_seconds: number(AUDIO_NUMBERS.long_seconds),
   part_seconds: number(AUDIO_NUMBERS.part_seconds),
   overlap_seconds: number(AUDIO_NUMBERS.overlap_seconds),
+  speaker_distance: number(AUDIO_NUMBERS.speaker_distance),
   max_recordings: number(AUDIO_NUMBERS.max_recordings),
   spool_mb: number(AUDIO_NUMBERS.spool_mb),
   echo: z.enum(ECHOES).default('auto'),

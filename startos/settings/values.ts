@@ -108,6 +108,7 @@ export const AUDIO_NUMBERS = {
   long_seconds: any(10, 86400, 600),
   part_seconds: any(10, 3600, 300),
   overlap_seconds: any(2, 30, 2),
+  speaker_distance: any(0.05, 1.5, 0.35),
   max_recordings: whole(1, 64, 4),
   spool_mb: whole(64, 10000000, 8192),
   referee_seconds: any(1, 600, 20),

@@ -52,7 +52,8 @@ class Rules:
     one stands in the gateway's line when a place becomes free.
 
     A part that failed is asked again after each of `rests` (seconds), then it is a gap. A service
-    that says it is busy is waited for, for `patience` seconds in all per part.
+    that says it is busy is waited for, for `patience` seconds in which nothing is heard. Voices
+    within `speaker_distance` are one person.
     """
 
     part_seconds: float = 300.0
@@ -60,3 +61,4 @@ class Rules:
     at_once: int = 3
     rests: tuple[float, ...] = (1.0, 4.0, 15.0)
     patience: float = 900.0
+    speaker_distance: float = 0.35

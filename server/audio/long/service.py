@@ -73,7 +73,7 @@ async def diarized(
     envelope = await asyncio.to_thread(_envelope, decoded.envelopes[channel])
     pieces = await asyncio.to_thread(_pieces, envelope, decoded, channel, rules)
     del envelope
-    linking = Linking(known, link.Rules())
+    linking = Linking(known, link.Rules(distance=rules.speaker_distance))
     answers: list[tuple[Piece, Diarized]] = []
 
     def take(piece: Piece, found: Diarized) -> None:
