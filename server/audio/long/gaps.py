@@ -4,10 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from server.audio.long.parts import Failure
+from server.audio.long.quiet import Span, loud
 from server.audio.model import Gap
 from server.audio.sound.model import Piece
+from server.audio.transcript import Transcript
+from server.base.errors import UpstreamError
 
 Missing = Literal["words", "speakers"]
+
+SHORT_SECONDS = 5.0
+"""Sound that a recogniser may leave out at the end of a part."""
 
 
 def gaps(
@@ -31,3 +37,22 @@ def gaps(
             gap = gap._replace(start=found.pop().start)
         found.append(gap)
     return tuple(found)
+
+
+def cut_short(piece: Piece, found: Transcript, quiet: Sequence[Span]) -> Gap | None:
+    """The rest of a part of which a recogniser heard the beginning only, and answered as if that
+    were all: some take 30 seconds and drop what is beyond.
+
+    What an answer says of its length may be anything, such as how long the work took. So it counts
+    only when no word lies behind it, and when something sounds there.
+    """
+    length = found.duration
+    told = [word.end for word in found.words] + [line.end for line in found.segments]
+    if length is None or length <= 0 or not told or max(told) > length + 1:
+        return None
+    rest = (piece.start + length, piece.end)
+    sounds = sum(end - start for start, end in loud(quiet, *rest)) if rest[1] > rest[0] else 0.0
+    if sounds <= SHORT_SECONDS:
+        return None
+    reason = f"The service heard only the first {length:.0f} s of a part of {piece.seconds:.0f} s."
+    return Gap(*rest, UpstreamError.code, reason)

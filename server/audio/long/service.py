@@ -52,7 +52,7 @@ async def transcribed(
         words=woven.words,
         segments=await asyncio.to_thread(woven.segments),
         language=woven.language,
-        gaps=gaps(pieces, failures, "words"),
+        gaps=tuple(sorted([*gaps(pieces, failures, "words"), *woven.gaps])),
         seconds=decoded.seconds,
         dropped=tuple(woven.dropped),
     )

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from server.audio.long.gaps import cut_short
 from server.audio.long.heard import Told, told
 from server.audio.long.quiet import Span, made_up, within
-from server.audio.model import Word, joined
+from server.audio.model import Gap, Word, joined
 from server.audio.sound.model import Piece
 from server.audio.transcript import Spoken, Transcript
 from server.audio.weave import Part, Weaving
@@ -27,6 +28,7 @@ class Woven:
         self._votes: Counter[str] = Counter()
         self._languages: list[str] = []
         self.dropped: list[Word] = []
+        self.gaps: list[Gap] = []
 
     def add(self, piece: Piece, found: Transcript) -> None:
         """The next part that was heard, in their order."""
@@ -36,13 +38,23 @@ class Woven:
             self._languages.append(found.language)
             self._votes[found.language] += len(heard.words)
         timed = bool(found.words or found.segments)
-        kept, begin = self._weaving.add(Part(piece.start, piece.end, heard.words, timed))
+        end = self._heard_until(piece, found, quiet)
+        kept, begin = self._weaving.add(Part(piece.start, end, heard.words, timed))
         while self._sentences and next(reversed(self._sentences)) > kept:
             self._sentences.popitem()
         for first, end in pairwise([*heard.sentences, len(heard.words)]):
             if first >= begin:
                 line = heard.sentences[first]
                 self._sentences[kept + first - begin] = (line, end - first)
+
+    def _heard_until(self, piece: Piece, found: Transcript, quiet: Sequence[Span]) -> float:
+        if self.gaps and self.gaps[-1].end > piece.start:
+            self.gaps[-1] = self.gaps[-1]._replace(end=piece.start)
+        short = cut_short(piece, found, quiet)
+        if short is None:
+            return piece.end
+        self.gaps.append(short)
+        return short.start
 
     @property
     def words(self) -> tuple[Word, ...]:

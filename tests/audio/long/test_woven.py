@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -147,3 +148,29 @@ def test_a_text_without_times_was_said_while_something_sounded() -> None:
     assert sum(word.start < 10 for word in found.words) == 20
     assert all(word.end <= 10 or word.start >= 40 for word in found.words)
     assert found.words[-1].end == 50
+
+
+@pytest.mark.parametrize(
+    ("length", "words_until", "quiet", "gap"),
+    [
+        (30.0, 29.0, [], (30.0, 58.0)),  # it took half a minute of a minute
+        (30.0, 59.0, [], None),  # the length is something else: there are words behind it
+        (30.0, 29.0, [(32.0, 60.0)], None),  # nothing sounds there
+        (58.0, 29.0, [], None),
+        (None, 29.0, [], None),
+        (0.0, 0.0, [], None),
+    ],
+)
+def test_a_recogniser_that_hears_only_the_beginning_of_a_part_leaves_a_gap(
+    length: float | None,
+    words_until: float,
+    quiet: list[tuple[float, float]],
+    gap: tuple[float, float] | None,
+) -> None:
+    """It said nothing of it but how long it heard. The next part takes over where it begins."""
+    found = Woven(quiet)
+    words = made.heard(made.words(words_until), made.piece(0, 0, 60)).words
+    found.add(made.piece(0, 0, 60), Transcript(words, duration=length))
+    found.add(made.piece(1, 58, 120), Transcript((Word("on", 1, 2),), duration=62))
+    assert [one[:2] for one in found.gaps] == ([gap] if gap else [])
+    assert texts(found.words)[-1] == "on"
