@@ -28,7 +28,7 @@ _REACH = 24
 _NEAR = 1.5
 """Seconds by which two hypotheses may differ on when the same word begins."""
 _LEAST = 0.3
-_SLACK = 0.15
+_SLACK = 0.05
 
 
 class Agreement:

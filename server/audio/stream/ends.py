@@ -88,7 +88,8 @@ class Ends:
     @property
     def needed(self) -> int:
         """What lies before this position is in no utterance that may still begin."""
-        return (self._since if self._row else self._position) - self._before
+        begun = self._row and not self.speaks
+        return (self._since if begun else self._position) - self._before
 
     def quiet(self) -> None:
         """Whatever was said is over."""

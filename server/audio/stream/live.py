@@ -10,7 +10,6 @@ less, and at last nothing. Refuses to know what sound means: that is the stream'
 """
 
 import asyncio
-from contextlib import suppress
 from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -52,7 +51,8 @@ from server.gateway.way import Crew, Way
 SWITCHED = 101
 STRIKES = 20
 """Messages that mean nothing, until the connection is ended."""
-NORMAL, ELSEWHERE = 1000, 4000
+NORMAL = 1000
+ELSEWHERE = (4000, "The stream was taken up by another connection.")
 RESTART = (1012, "Spark Control restarts: connect again.")
 _AMID_SECONDS = 60.0
 _BEHIND_SECONDS = 5.0
@@ -149,8 +149,21 @@ class Live(Way):
             self._door.opened(self, stream)
             self._hello(stream, after)
             dropped = await self._listen()
+        except SparkError as error:
+            self._end_by(error)
+            raise
+        except asyncio.CancelledError:
+            if self._ended is not None:
+                self._end_by(self._ended)
+            raise
         finally:
             await self._leave(stream, dropped=dropped)
+
+    def _end_by(self, error: SparkError) -> None:
+        """The last words, behind all that was said."""
+        if not isinstance(error, ClientClosed):
+            self._fault(error)
+            self.bye(close_code(error), error.message, again=True)
 
     async def _accept(self) -> None:
         scope, passage = self._scope, self._passage
@@ -213,18 +226,8 @@ class Live(Way):
         passage = self._passage
         passage.error = error.code
         passage.status = passage.status or error.status
-        if isinstance(error, ClientClosed):
-            return
-        if self._scope.get(ACCEPTED):
-            about = self._about()
-            texts = [
-                *self._face.fault(error),
-                *self._face.bye(about, close_code(error), error.message),
-            ]
-            with suppress(OSError):
-                for text in texts:
-                    await self._out({"type": "websocket.send", "text": text})
-        await refuse(self._scope, self._out, error)
+        if not isinstance(error, ClientClosed) and not self._scope.get(ACCEPTED):
+            await refuse(self._scope, self._out, error)
 
     def _account(self) -> None:
         self._use()
@@ -286,7 +289,7 @@ class Live(Way):
             if self._fresh >= size:
                 now = self._crew.monotonic()
                 self._reckon(now)
-                while (wait := self._pace.wait(now, stream.held)) > 0 and not stream.over:
+                while (wait := self._pace.wait(now, stream.pressing)) > 0 and not stream.over:
                     await self._eased(wait)
                     now = self._crew.monotonic()
 
@@ -309,7 +312,7 @@ class Live(Way):
             raise error
         if self._listens is not None:
             # Who is too fast goes the way on which it can be made to wait.
-            direct = self._pace.wait(now, stream.held) <= 0
+            direct = self._pace.wait(now, stream.pressing) <= 0
             self._listens[TAKE] = self._hears if direct else None
 
     async def _eased(self, seconds: float) -> None:
@@ -372,9 +375,10 @@ class Live(Way):
     def over(self) -> None:
         self.bye(*self._door.farewell())
 
-    def bye(self, code: int, reason: str) -> None:
-        """The last words. The server tells this side of the end, and so it ends."""
-        self._finished = code != ELSEWHERE
+    def bye(self, code: int, reason: str, *, again: bool = False) -> None:
+        """The last words. The server tells this side of the end, and so it ends. `again`: the
+        stream is kept for a client that comes back."""
+        self._finished = not again
         about = self._about()
         self._speaker.bye(self._face.bye(about, code, reason), code, reason)
 

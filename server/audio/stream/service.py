@@ -180,7 +180,7 @@ class _Door:
             stream = streams.kept.take_up(query.token, caller)
             old = streams.connected.pop(stream, None)
             if old is not None:
-                old.bye(ELSEWHERE, "The stream was taken up by another connection.")
+                old.bye(*ELSEWHERE)
             return stream, query.after
         settings, cap = self._crew.settings(), caller.max_in_flight
         streams.kept.check(caller, settings.client_in_flight if cap is None else cap)

@@ -12,6 +12,8 @@ from starlette.types import Send
 
 from server.audio.stream.outbox import Outbox
 
+REASON_BYTES = 123
+"""Of a close frame."""
 LINGER_SECONDS = 2.0
 """How long the last words may take."""
 
@@ -50,7 +52,7 @@ class Speaker:
         """The last words; the first who says them decides."""
         self.say(texts)
         if self._bye is None:
-            self._bye = code, reason
+            self._bye = code, reason.encode()[:REASON_BYTES].decode("utf-8", "ignore")
             self._more.set()
 
     async def end(self) -> None:

@@ -122,6 +122,11 @@ class Stream:
         """Seconds of sound in memory."""
         return seconds(self._session.held)
 
+    @property
+    def pressing(self) -> float:
+        """The same, as far as an engine that hears what is due makes room in it."""
+        return self.held if self.behind >= self.rules.step else 0.0
+
     def choose(self, choice: Choice) -> None:
         """Another format is another inlet; what the old one still held comes first."""
         old = self.choice

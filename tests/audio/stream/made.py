@@ -167,8 +167,8 @@ async def rest(socket: ClientConnection) -> list[dict[str, Any]]:
     """Everything until it is closed, however it is."""
     seen: list[dict[str, Any]] = []
     with suppress(ConnectionClosed):
-        async for text in socket:
-            seen.append(orjson.loads(text))
+        while True:
+            seen.append(orjson.loads(await socket.recv()))
     return seen
 
 
