@@ -12,7 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from bench import audio_long, fleet, fleet_frames, gateway, log_line, pages, pixels, startup, swap
+from bench import (
+    audio_echo,
+    audio_long,
+    fleet,
+    fleet_frames,
+    gateway,
+    log_line,
+    pages,
+    pixels,
+    startup,
+    swap,
+)
 from bench.table import Row, drawn
 
 
@@ -30,6 +41,7 @@ BENCHES: dict[str, tuple[str, Measure]] = {
     "gateway": ("The gateway beside nginx and LiteLLM", gateway.measure),
     "log": ("Log lines", log_line.measure),
     "recordings": ("Long recordings", audio_long.measure),
+    "echo": ("Echo of a loudspeaker", audio_echo.measure),
 }
 
 
