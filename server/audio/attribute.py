@@ -111,13 +111,20 @@ def _by_overlap(
     sweep, longest = _Sweep(turns), rules.longest
     for word, after in zip_longest(words, words[1:]):
         _, start, end, _ = word
-        end = min(end, start + longest)
+        if end - start > longest:
+            end = start + longest
         if after is not None and after.start < end:
             end = after.start
         if end <= start:
             end = start + MOMENT  # a word without length lies where it begins
+        active = sweep.across(start, end)
+        if len(active) == 1:
+            speaker, begin, over = active[0]
+            if begin <= start and end <= over:  # most words by far
+                said.append(Said(word, speaker, 1.0, False, "overlap", channel))
+                continue
         # An earlier word that lasted longer may have met turns that begin after this one.
-        active = [turn for turn in sweep.across(start, end) if turn[1] < end]
+        active = [turn for turn in active if turn.start < end]
         if len(active) == 1:
             speaker, begin, over = active[0]
             certainty = (min(end, over) - max(start, begin)) / (end - start)
@@ -161,14 +168,16 @@ def _nearest(word: Word, end: float, sweep: _Sweep, reach: float, channel: str |
 
 
 def _by_sentence(said: list[Said], rules: Rules) -> None:
-    begin, last = 0, len(said) - 1
-    for index, one in enumerate(said):
+    begin, pause = 0, rules.pause
+    # Only speakers change while this goes on, and only of words that were passed.
+    for index, (one, after) in enumerate(zip_longest(said, said[1:])):
         text, _, end, _ = one.word
+        last = text[-1:]
         if (
-            index == last
-            or text[-1:] in ENDINGS
-            or said[index + 1].word.start - end > rules.pause
-            or (text[-1:] in _CLOSING and text.rstrip(_CLOSING)[-1:] in ENDINGS)
+            after is None
+            or last in ENDINGS
+            or after.word.start - end > pause
+            or (last in _CLOSING and text.rstrip(_CLOSING)[-1:] in ENDINGS)
         ):
             if index > begin:
                 _even_out(said, begin, index + 1, rules)

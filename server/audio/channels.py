@@ -10,7 +10,8 @@ that knows the far channel makes the word quieter by so many decibels (`Heard.su
 also eats who speaks at the same time. So a word goes when both agree, or when the sound alone is
 beyond doubt. Measured on 114 far words in a microphone, words left over and error rate of the near
 speaker: both cues 0 to 2 and 3.4 to 6.0 % (14.5 % where the echo is as loud as the voice), text
-alone 2 to 5 and 8.5 to 10.3 %, sound alone (20 dB) 0 to 14 and 2.6 to 12.0 %.
+alone 2 to 5 and 8.5 to 10.3 %, sound alone (20 dB) 0 to 14 and 2.6 to 12.0 %. A second detector that
+says when both speak, or the far side alone (`Heard.alone`), took a quarter of these errors away.
 
 A recogniser also stretches words, and hears those of both sides as one where they speak together.
 So a run of words that the far side says one after the other goes as a whole when the sound says so
@@ -262,14 +263,16 @@ def _marked(ones: Sequence[Said], others: Sequence[Said]) -> list[Said]:
     Of the others that begin before a word ends, one shares time with it when the one of them that
     ends last ends after the word began.
     """
-    starts = [one.word.start for one in others]
-    latest = list(accumulate((one.word.end for one in others), max))
+    words = [one.word for one in others]
+    starts = [word.start for word in words]
+    latest = list(accumulate((word.end for word in words), max))
     marked: list[Said] = []
     for one in ones:
-        _, start, end, _ = word = one.word
-        before = bisect_left(starts, end)
-        if before and latest[before - 1] > start and not one.overlapped:
-            one = Said(word, one.speaker, one.certainty, True, one.how, one.channel)  # noqa: PLW2901
+        word, speaker, certainty, overlapped, how, channel = one
+        if not overlapped:
+            before = bisect_left(starts, word.end)
+            if before and latest[before - 1] > word.start:
+                one = Said(word, speaker, certainty, True, how, channel)  # noqa: PLW2901
         marked.append(one)
     return marked
 
