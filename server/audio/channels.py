@@ -10,8 +10,9 @@ that knows the far channel makes the word quieter by so many decibels (`Heard.su
 also eats who speaks at the same time. So a word goes when both agree, or when the sound alone is
 beyond doubt. Measured on 114 far words in a microphone, words left over and error rate of the near
 speaker: both cues 0 to 2 and 3.4 to 6.0 % (14.5 % where the echo is as loud as the voice), text
-alone 2 to 5 and 8.5 to 10.3 %, sound alone (20 dB) 0 to 14 and 2.6 to 12.0 %. A second detector that
-says when both speak, or the far side alone (`Heard.alone`), took a quarter of these errors away.
+alone 2 to 5 and 8.5 to 10.3 %, sound alone (20 dB) 0 to 14 and 2.6 to 12.0 %. A second detector
+that tells when both speak and when the far side is alone (`Heard.alone`), and whole runs, as below,
+took a quarter of these errors away.
 
 A recogniser also stretches words, and hears those of both sides as one where they speak together.
 So a run of words that the far side says one after the other goes as a whole when the sound says so

@@ -124,3 +124,33 @@ def test_a_sentence_repeated_a_little_later_is_our_own() -> None:
     found = merge(heard(line("you want the red one", "me", 2.5)), far)
     assert found.removed == ()
     assert [one.split(":")[0] for one in shown(found)] == ["system A", "mic me"]
+
+
+def test_a_run_that_the_sound_knows_for_the_most_part_goes_as_a_whole() -> None:
+    """A recogniser lets a word reach into who speaks next, and there it is not made quieter."""
+    far = line("the truck was late because of traffic", "A", 0)
+    near = line("the truck was late because of me", "me", 0.02)
+    found = merge([*heard(near[:4], LOUD), *heard(near[4:], QUIET)], far)
+    assert shown(found) == ["system A: the truck was late because of traffic", "mic me: me"]
+    assert {one.reason for one in found.removed} == {"echo"}
+
+
+def test_a_word_that_was_stretched_over_the_silence_before_its_run_goes_with_it() -> None:
+    """Where the far side says it before the others; seconds earlier by the recogniser's clock."""
+    far = line("the truck was late again", "A", 3)
+    early = [Said(Word("The", 1.0, 2.0), "me", 1.0, False, "channel")]
+    run = line("truck was late again", "me", 3.42)
+    found = merge([*heard(early, QUIET), *heard(run, LOUD)], far)
+    assert shown(found) == ["system A: the truck was late again"]
+    ours = merge([*heard(line("We", "me", 1.0), QUIET), *heard(run, LOUD)], far)
+    assert "mic me: We" in shown(ours)
+
+
+def test_what_both_detectors_take_for_the_far_side_alone_goes_without_its_text() -> None:
+    """Faint echoes are misheard, and are never made quieter by much."""
+    near = line("mumble", "me", 0)
+    assert merge([Heard(near[0], 12.0)], ()).removed == ()
+    assert [one.reason for one in merge([Heard(near[0], 12.0, alone=True)], ()).removed] == [
+        "suppressed"
+    ]
+    assert merge([Heard(near[0], QUIET, alone=True)], ()).removed == ()
