@@ -153,17 +153,19 @@ def dropped_shape(word: Word, *, text: bool) -> dict[str, Any]:
 
 
 def _word(one: Said) -> dict[str, Any]:
+    (text, start, end, confidence), speaker, certainty, overlapped, _, channel = one
     shape: dict[str, Any] = {
-        "word": one.word.text.strip(),
-        **_times(one.word.start, one.word.end),
-        "speaker": one.speaker,
-        "speaker_confidence": round(one.certainty, 3),
-        "overlapped": one.overlapped,
+        "word": text.strip(),
+        "start": round(start, 3),
+        "end": round(end, 3),
+        "speaker": speaker,
+        "speaker_confidence": round(certainty, 3),
+        "overlapped": overlapped,
     }
-    if one.word.confidence is not None:
-        shape["confidence"] = round(one.word.confidence, 3)
-    if one.channel is not None:
-        shape["channel"] = one.channel
+    if confidence is not None:
+        shape["confidence"] = round(confidence, 3)
+    if channel is not None:
+        shape["channel"] = channel
     return shape
 
 
