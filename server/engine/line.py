@@ -6,12 +6,13 @@ Refuses to start work for somebody who has left while waiting.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from server.base.errors import QueueFull
-from server.engine.sound import Gone, GoneAway
+from server.engine.sound import Gone
 
 T = TypeVar("T")
 
@@ -33,30 +34,17 @@ class Line:
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _enter(self) -> None:
-        if self._held > self._places:
-            raise QueueFull(
-                f"{self.name} is busy and {self._places} requests wait already.",
-                advice="Try again later; this is the small engine, one request at a time.",
-                retry_after=5,
-            )
-        self._held += 1
-
     async def run(self, work: Callable[[Gone], T]) -> T:
         """The answer of `work`. Cancelling this tells the worker."""
-        self._enter()
         gone = Gone()
-        loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(self._pool, self._checked, work, gone)
-        job.add_done_callback(self._leave)
+        job = self._enter(work, gone)
         try:
-            return await asyncio.shield(job)
+            return await asyncio.shield(asyncio.wrap_future(job))
         finally:
-            gone.leave()
+            _leave(job, gone)
 
     def stream(self, work: Callable[[Gone, Callable[[T], None]], None]) -> AsyncIterator[T]:
         """What `work` tells, as it tells it. Raises QueueFull at once, not at the first item."""
-        self._enter()
         gone = Gone()
         loop = asyncio.get_running_loop()
         told: asyncio.Queue[T | None] = asyncio.Queue()
@@ -65,32 +53,51 @@ class Line:
             gone.check()
             loop.call_soon_threadsafe(told.put_nowait, item)
 
-        def whole(gone: Gone) -> None:
-            work(gone, tell)
+        job = self._enter(lambda gone: work(gone, tell), gone)
+        done = asyncio.wrap_future(job)
+        done.add_done_callback(lambda _: told.put_nowait(None))
+        return _told(done, told, lambda: _leave(job, gone))
 
-        job = loop.run_in_executor(self._pool, self._checked, whole, gone)
-        job.add_done_callback(self._leave)
-        job.add_done_callback(lambda _: told.put_nowait(None))
-        return self._told(job, told, gone)
+    def _enter(self, work: Callable[[Gone], T], gone: Gone) -> "Future[T]":
+        """The place is held until the worker has ended, not only until nobody waits for it."""
+        if self._held > self._places:
+            raise QueueFull(
+                f"{self.name} is busy and {self._places} requests wait already.",
+                advice="Try again later; this is the small engine, one request at a time.",
+                retry_after=5,
+            )
+        self._held += 1
+        loop = asyncio.get_running_loop()
+        job = self._pool.submit(_checked, work, gone)
+        job.add_done_callback(lambda _: _soon(loop, self._freed))
+        return job
 
-    async def _told(
-        self, job: "asyncio.Future[None]", told: "asyncio.Queue[T | None]", gone: Gone
-    ) -> AsyncIterator[T]:
-        try:
-            while (item := await told.get()) is not None:
-                yield item
-            await job
-        finally:
-            gone.leave()
-
-    @staticmethod
-    def _checked(work: Callable[[Gone], T], gone: Gone) -> T:
-        gone.check()
-        return work(gone)
-
-    def _leave(self, job: "asyncio.Future[T]") -> None:
+    def _freed(self) -> None:
         self._held -= 1
-        if not job.cancelled():
-            error = job.exception()  # asked for, so that one nobody awaits any more is no warning
-            if error is not None and not isinstance(error, GoneAway):
-                error.add_note(f"while {self.name} worked")
+
+
+async def _told(
+    done: "asyncio.Future[None]", told: "asyncio.Queue[T | None]", leave: Callable[[], None]
+) -> AsyncIterator[T]:
+    try:
+        while (item := await told.get()) is not None:
+            yield item
+        await done
+    finally:
+        leave()
+
+
+def _checked(work: Callable[[Gone], T], gone: Gone) -> T:
+    gone.check()
+    return work(gone)
+
+
+def _leave(job: "Future[Any]", gone: Gone) -> None:
+    """Whoever still waits gives the place up now; who is served, when the worker notices."""
+    gone.leave()
+    job.cancel()
+
+
+def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
+        loop.call_soon_threadsafe(act)
