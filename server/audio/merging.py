@@ -109,7 +109,9 @@ def answered(raw: bytes) -> Answered:
         field = ".".join(map(str, first["loc"])) or None
         message = first["msg"].removeprefix("Value error, ")
         raise InvalidValue(f"{field or 'body'}: {message}", param=field) from None
-    return written(conversation(body), body)
+    found, kind, language = conversation(body), body.response_format, body.language
+    del body  # what is written takes as much again as what was sent
+    return written(found, kind, language)
 
 
 def conversation(body: Body) -> Conversation:
@@ -141,9 +143,8 @@ def _attributed(channel: Channel, name: str, names: Mapping[str, str]) -> list[S
 # ---- the answer
 
 
-def written(found: Conversation, body: Body) -> Answered:
+def written(found: Conversation, kind: Format, language: str | None) -> Answered:
     """JSON forms also list what was taken out of the microphone, and why."""
-    kind = body.response_format
     if kind == "text":
         return _text(formats.text(found.segments, names=True), "text/plain")
     if kind == "srt":
@@ -156,7 +157,7 @@ def written(found: Conversation, body: Body) -> Answered:
     shape: dict[str, Any]
     if kind == "verbose_json":
         shape = formats.verbose_json(
-            found.segments, duration=duration, language=body.language, words=True
+            found.segments, duration=duration, language=language, words=True
         )
     else:
         shape = formats.diarized_json(found.segments, duration=duration)
