@@ -10,10 +10,11 @@ less, and at last nothing. Refuses to know what sound means: that is the stream'
 """
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from server.audio.stream.door import Door
 from server.audio.stream.faces.choice import Choice
 from server.audio.stream.faces.model import (
     LONGEST,
@@ -31,6 +32,7 @@ from server.audio.stream.faces.model import (
 from server.audio.stream.model import Clear, Commit, Final, Partial, Told
 from server.audio.stream.pace import Pace
 from server.audio.stream.speaker import Speaker
+from server.audio.stream.stay import every, overstayed
 from server.audio.stream.stream import Stream
 from server.base.errors import (
     ClientClosed,
@@ -44,7 +46,7 @@ from server.gateway.client.tunnel import ACCEPTED, close_code, refuse
 from server.gateway.intake.request import named
 from server.gateway.keys.gate import resolved
 from server.gateway.keys.token import without_key
-from server.gateway.model import Caller, Operation, Passage, Route, Used
+from server.gateway.model import Operation, Passage, Used
 from server.gateway.sockets.waiting import DIRECT, TAKE, size_of
 from server.gateway.way import Crew, Way
 
@@ -56,23 +58,6 @@ ELSEWHERE = (4000, "The stream was taken up by another connection.")
 RESTART = (1012, "Spark Control restarts: connect again.")
 _AMID_SECONDS = 60.0
 _BEHIND_SECONDS = 5.0
-
-
-class Door(Protocol):
-    """Who has the streams. `open` raises what the client is told; it says which finals a client
-    that comes back has."""
-
-    def open(self, passage: Passage, route: Route) -> tuple[Stream, int | None]: ...
-
-    def opened(self, live: "Live", stream: Stream) -> None: ...
-
-    def closed(self, live: "Live", stream: Stream, *, dropped: bool) -> None: ...
-
-    def check(self, route: Route, caller: Caller) -> None: ...
-
-    def keeps(self) -> float: ...
-
-    def farewell(self) -> tuple[int, str]: ...
 
 
 class Live(Way):
@@ -185,7 +170,7 @@ class Live(Way):
                 self._fault(InvalidRequest("Older finals than these are not kept.", param="after"))
             for final in finals:
                 self._speaker.say(self._face.told(final))
-        self._tick()
+        self._tick(first=True)
         self._listens = self._scope.get("extensions", {}).get(DIRECT)
         if self._listens is not None:
             self._listens[TAKE] = self._hears
@@ -414,39 +399,22 @@ class Live(Way):
         if seconds:
             self._passage.used = Used(audio_seconds=seconds, audio_source="measured")
 
-    def _tick(self) -> None:
+    def _tick(self, *, first: bool = False) -> None:
         """Now and then: a heartbeat, the usage, and whether it has stayed too long."""
-        settings, now = self._settings, self._crew.monotonic()
-        opened = self._passage.opened or now
+        now = self._crew.monotonic()
         if self._fresh != self._seen:
             self._seen, self._last = self._fresh, now
-        if settings.socket_idle_seconds and now - self._last >= settings.socket_idle_seconds:
-            self.end(
-                SessionExpired(
-                    f"Nothing came for {settings.socket_idle_seconds:g} s "
-                    "(gateway.socket_idle_seconds)."
-                )
-            )
-            return
-        if settings.socket_seconds and now - opened >= settings.socket_seconds:
-            self.end(
-                SessionExpired(
-                    f"It was open for {settings.socket_seconds:g} s (gateway.socket_seconds): "
-                    "connect again."
-                )
-            )
+        opened = self._passage.opened or now
+        error = overstayed(self._settings, opened, self._last, now)
+        if error is not None:
+            self.end(error)
             return
         if now - self._amid >= _AMID_SECONDS:
             self._amid = now
             self._use()
             for observer in self._crew.amid:
                 observer(self._passage)
-        stream = self._stream
-        if now > opened:
+        if not first:
+            stream = self._stream
             self._speaker.say(self._face.pulse(stream.received, stream.behind))
-        bounds = [
-            settings.keepalive_seconds,
-            settings.socket_idle_seconds or settings.keepalive_seconds,
-            settings.socket_seconds or settings.keepalive_seconds,
-        ]
-        self._timer = asyncio.get_running_loop().call_later(min(bounds), self._tick)
+        self._timer = asyncio.get_running_loop().call_later(every(self._settings), self._tick)

@@ -26,7 +26,7 @@ from server.audio.stream.live import ELSEWHERE, NORMAL, RESTART, Live
 from server.audio.stream.model import RATE, Rules
 from server.audio.stream.places import members, ours, places
 from server.audio.stream.recogniser import Recogniser
-from server.audio.stream.stream import Means, Stream
+from server.audio.stream.stream import Listener, Means, Stream
 from server.base.errors import InvalidRequest, SparkError, Unavailable
 from server.config.model import Service, Settings
 from server.gateway.client.tunnel import tunnel
@@ -65,7 +65,7 @@ class Streams:
         self._tunnel = tunnel
         self._hearing = Hearing(lambda pool: places(pool, settings().services))
         self.kept = Kept(lambda: settings().audio.max_streams, self.keeps)
-        self.connected: dict[Stream, Live] = {}
+        self.connected: dict[Stream, Listener] = {}
         self._means: Means | None = None
         self.closing = False
 
@@ -188,10 +188,10 @@ class _Door:
         streams.kept.add(stream)
         return stream, None
 
-    def opened(self, live: Live, stream: Stream) -> None:
+    def opened(self, live: Listener, stream: Stream) -> None:
         self._streams.connected[stream] = live
 
-    def closed(self, live: Live, stream: Stream, *, dropped: bool) -> None:
+    def closed(self, live: Listener, stream: Stream, *, dropped: bool) -> None:
         streams = self._streams
         if streams.connected.get(stream) is not live:
             return  # Another connection has it.

@@ -20,16 +20,15 @@ into what is sure (`agree`).
     (5) in `over` nothing is told any more.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
-from server.audio.model import Word, joined
+from server.audio.model import joined
 from server.audio.stream.ends import Edge, Ends, Voiced
+from server.audio.stream.hypothesis import listed, placed
 from server.audio.stream.model import (
     Answered,
-    Change,
     Clear,
     Cleared,
     Commit,
@@ -241,9 +240,9 @@ class Session:
         effects: list[Effect] = []
         one = asked.of
         if not one.dropped:
-            words, changes = self._vocabulary.corrected(_placed(event.words, asked.span))
+            words, changes = self._vocabulary.corrected(placed(event.words, asked.span))
             one.changes += changes
-            _heard_since(one, asked)
+            one.heard_since(asked.span.end, asked.had, asked.at)
             one.hear(asked.span, words, self._rules)
             if one is self._growing and self.position - one.start > samples(self._rules.longest):
                 one = self._split(one, effects)
@@ -266,7 +265,7 @@ class Session:
         self._tries = 0
         if not one.dropped:
             one.error = event.error
-            _heard_since(one, asked)
+            one.heard_since(asked.span.end, asked.had, asked.at)
             self._give_up(one, asked.span.end, "failed", effects)
         self._go_on(now, effects)
         return effects
@@ -309,7 +308,7 @@ class Session:
                 seconds(one.start),
                 seconds(one.end or one.start),
                 joined(word.text for word in words[shown:]),
-                _listed(words, one.changes),
+                listed(words, one.changes),
                 seconds(one.ended_at),
                 one.error,
             )
@@ -420,42 +419,3 @@ class Session:
         ("ending", Answered): _answered,
         ("ending", Failed): _failed,
     }
-
-
-def _heard_since(one: Utterance, asked: _Asked) -> None:
-    """When the sound came that follows what is heard now: between the first that was not heard and
-    the time of the asking, in proportion."""
-    whole = asked.had - one.heard
-    share = 1.0 if whole <= 0 else min(1.0, (asked.span.end - one.heard) / whole)
-    one.since += max(0.0, asked.at - one.since) * max(0.0, share)
-
-
-def _placed(words: Sequence[Word], span: Span) -> list[Word]:
-    """In the time of the stream. An engine may say anything: times that are none are put at the
-    end of what came before, and none lies outside of what was heard."""
-    length = seconds(span.end - span.start)
-    offset = seconds(span.start)
-    placed: list[Word] = []
-    reached = 0.0
-    for word in words:
-        if not word.text.strip():
-            continue
-        start = word.start if math.isfinite(word.start) else reached
-        end = word.end if math.isfinite(word.end) else start
-        start = min(max(start, 0.0), length)
-        end = min(max(end, start), length)
-        reached = max(reached, end)
-        placed.append(word._replace(start=offset + start, end=offset + end))
-    placed.sort(key=lambda word: word.start)
-    return placed
-
-
-def _listed(words: Sequence[Word], changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Those changes that the words still show."""
-    listed: list[Change] = []
-    for word in words:
-        for change in changes:
-            if change.now == word.text and abs(change.start - word.start) < 1:
-                listed.append(change._replace(start=word.start))
-                break
-    return tuple(listed)

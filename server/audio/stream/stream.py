@@ -54,6 +54,8 @@ class Listener(Protocol):
 
     def over(self) -> None: ...
 
+    def bye(self, code: int, reason: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Means:

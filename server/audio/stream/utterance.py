@@ -85,6 +85,13 @@ class Utterance:
             return True
         return position - self.heard >= step
 
+    def heard_since(self, end: int, had: int, at: float) -> None:
+        """A window to `end` was cut at the time `at`, when `had` had come: when the sound came that
+        follows, in proportion."""
+        whole = had - self.heard
+        share = 1.0 if whole <= 0 else min(1.0, (end - self.heard) / whole)
+        self.since += max(0.0, at - self.since) * max(0.0, share)
+
     def hear(self, span: Span, words: Sequence[Word], rules: Rules) -> None:
         """An answer."""
         until = seconds(span.end)
