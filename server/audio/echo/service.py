@@ -16,7 +16,7 @@ from server.audio.echo.levels import Levels
 from server.audio.echo.model import Leak, Line, Wanted
 from server.audio.model import Said
 from server.audio.sound.ear import Ear
-from server.base.errors import Unavailable
+from server.base.errors import InvalidValue, PayloadTooLarge, Unavailable
 
 FILE = "levels"
 BEGIN = 60.0
@@ -25,6 +25,8 @@ LONGEST = 0.3
 UNALIGNED = Line(0.02)
 """Where nothing was found and the canceller was asked for: as in a room."""
 
+FAILED = (InvalidValue, PayloadTooLarge, Unavailable)
+"""What a crash, a missed deadline and a process that does not start become."""
 T = TypeVar("T")
 
 
@@ -41,16 +43,28 @@ class Listened(NamedTuple):
 async def listened(
     ear: Ear, mic: Path, system: Path, *, seconds: float, folder: Path, wanted: Wanted
 ) -> Listened:
-    """`folder` is the request's own. Raises `Unavailable` when the process answers nonsense."""
+    """`folder` is the request's own. Where nobody said `on`, a process that fails at this fails
+    nothing else: the text still tells echoes. Raises what the process raised otherwise."""
     if wanted == "off":
         return Listened(Choice(False, "switched off"))
+    try:
+        return await _listened(ear, mic, system, seconds=seconds, out=folder / FILE, wanted=wanted)
+    except FAILED:
+        if wanted == "on":
+            raise
+        return Listened(Choice(False, "the process that looks for it failed"))
+
+
+async def _listened(
+    ear: Ear, mic: Path, system: Path, *, seconds: float, out: Path, wanted: Wanted
+) -> Listened:
     deadline = BEGIN + LONGEST * seconds
     told = await ear.run("leak", seconds=deadline, mic=str(mic), system=str(system))
     leak = _checked(_leak, told)
     choice = choose(wanted, leak)
     if not choice.on:
         return Listened(choice, leak)
-    line, out = leak.line or UNALIGNED, folder / FILE
+    line = leak.line or UNALIGNED
     told = await ear.run(
         "suppress",
         seconds=deadline,

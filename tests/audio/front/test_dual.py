@@ -218,6 +218,15 @@ async def test_swapped_channels_keep_every_word_and_are_told(ear: Ear, tmp_path:
         assert got.json["removed"] == []
 
 
+async def test_the_same_recording_twice_is_one_side_and_is_told(ear: Ear, tmp_path: Path) -> None:
+    """Nothing is left of the microphone, which is right, and surprising."""
+    async with room(ear, tmp_path, asr=hears(FAR_WORDS)) as here:
+        got = await merged(here, dict.fromkeys(("mic", "system"), BOTH["system"]))
+        assert {one["speaker"] for one in got.json["segments"]} == {"system"}
+        assert len(got.json["removed"]) == len(FAR_WORDS)
+        assert "sent twice" in got.json["warnings"][0]
+
+
 async def test_what_is_scrubbed_is_in_no_list_either(ear: Ear, tmp_path: Path) -> None:
     """Words that were taken out keep their times and lose their text."""
     async with room(ear, tmp_path, asr=hears()) as here:
