@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.audio.model import Word
-from server.audio.weave import Part, join, spoken, weave
+from server.audio.weave import Part, Weaving, join, spoken, weave
 
 VOICE = list(
     dict.fromkeys(
@@ -144,3 +144,22 @@ def test_words_are_compared_as_they_sound() -> None:
     """Case, punctuation and the form of a letter make no difference."""
     assert spoken(" Café,") == spoken("cafe\u0301") == "café"
     assert spoken("—") == ""
+
+
+def test_a_word_said_three_times_at_a_seam_is_there_three_times() -> None:
+    """The longest run is not the right one when its words are half a second apart."""
+    noes = said(["no", "no", "no", "no"], start=1.9)
+    left = Part(0, 4, [*said(["well"]), *noes])
+    right = Part(2, 6, [*noes[1:], *said(["fine"], start=4.2)])
+    assert texts(weave([left, right])) == ["well", "no", "no", "no", "no", "fine"]
+
+
+def test_a_long_recording_is_woven_part_by_part_to_the_same() -> None:
+    """What was woven before the last overlap is not looked at again."""
+    words = said([VOICE[n * n % len(VOICE)] for n in range(2000)])
+    weaving = Weaving()
+    for start in range(0, 1000, 8):
+        part = Part(start, start + 10, between(words, start, start + 10))
+        kept, _ = weaving.add(part)
+        assert len(weaving.words) - kept <= len(part.words)
+    assert texts(weaving.words) == texts(words)

@@ -6,10 +6,10 @@ what becomes of a part: that is `server.audio.long.parts`.
 """
 
 import asyncio
+import math
 import sys
 from array import array
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from server.audio.long import pace, parts
@@ -20,7 +20,7 @@ from server.audio.long.quiet import silences
 from server.audio.long.woven import Woven
 from server.audio.model import Turn
 from server.audio.sound.cut import CutRules, cuts
-from server.audio.sound.model import Decoded, Piece
+from server.audio.sound.model import FRAMES_PER_SECOND, Decoded, Piece
 from server.audio.speakers import link
 from server.audio.transcript import Diarized, Transcript
 from server.base.clock import Clock
@@ -43,7 +43,7 @@ async def transcribed(
 ) -> LongTranscript:
     """`hear` answers with times from the beginning of its piece. It brings the caller's language,
     prompt and vocabulary to every part. Raises what `hear` raised when no part could be heard."""
-    envelope = await asyncio.to_thread(_envelope, decoded.envelopes[channel])
+    envelope = await asyncio.to_thread(_envelope, decoded, channel)
     pieces = await asyncio.to_thread(_pieces, envelope, decoded, channel, rules)
     woven = Woven(await asyncio.to_thread(silences, envelope))
     del envelope
@@ -70,7 +70,7 @@ async def diarized(
 ) -> LongDiarized:
     """`diarize` answers with times from the beginning of its piece and its own names of speakers.
     Voices of `known` get their names. Raises what `diarize` raised when no part could be told."""
-    envelope = await asyncio.to_thread(_envelope, decoded.envelopes[channel])
+    envelope = await asyncio.to_thread(_envelope, decoded, channel)
     pieces = await asyncio.to_thread(_pieces, envelope, decoded, channel, rules)
     del envelope
     linking = Linking(known, link.Rules(distance=rules.speaker_distance))
@@ -93,9 +93,13 @@ def _linked(
     return linking.done()
 
 
-def _envelope(path: Path) -> "array[int]":
+def _envelope(decoded: Decoded, channel: int) -> "array[int]":
+    """No more of it than there is sound: whoever wrote it opened a stranger's file."""
+    most = math.ceil(decoded.seconds * FRAMES_PER_SECOND)
     found = array("H")
-    found.frombytes(path.read_bytes())
+    with decoded.envelopes[channel].open("rb") as file:
+        raw = file.read(most * found.itemsize)
+    found.frombytes(raw[: len(raw) // found.itemsize * found.itemsize])
     if sys.byteorder == "big":
         found.byteswap()
     return found

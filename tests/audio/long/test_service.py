@@ -276,3 +276,18 @@ async def test_the_same_person_has_the_same_name_in_every_part(tmp_path: Path) -
     assert [one.speaker for one in found.turns] == [names[one.speaker] for one in truth]
     assert [one[1:] for one in found.turns] == [pytest.approx(one[1:]) for one in truth]
     assert set(found.voices) == set(names.values())
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 10_000_001])
+async def test_an_envelope_of_another_length_is_no_matter(tmp_path: Path, size: int) -> None:
+    """It was written by the process that opens strangers' files: no more is read than there is
+    sound, and what is missing is silence."""
+    said = made.words(100)
+    sound = made.decoded(tmp_path, said, 100)
+    sound.envelopes[0].write_bytes(bytes(size))
+
+    async def hear(piece: Piece) -> Transcript:
+        return made.heard(said, piece)
+
+    found = await transcribed(sound, hear, nobody, RULES, made.Clock())
+    assert texts(found.words) == texts(said)
