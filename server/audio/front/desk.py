@@ -19,6 +19,8 @@ from server.config.model import Settings
 from server.gateway.listing import Entries
 
 MIB = 1 << 20
+SHORTEST_PATIENCE = 20.0
+NEVER = float("inf")
 
 
 def nobody() -> list[dict[str, object]]:
@@ -49,11 +51,18 @@ class Desk:
 
     @property
     def rules(self) -> Rules:
+        """Where the caller waits as long as anybody may."""
+        return self.rules_for(NEVER)
+
+    def rules_for(self, seconds: float) -> Rules:
+        """A service that says it is busy is waited for the longer the longer the recording is: who
+        sent ten seconds would sooner hear that it cannot be done now."""
         audio = self.settings().audio
+        patience = max(SHORTEST_PATIENCE, seconds / 2)
         return Rules(
             part_seconds=audio.part_seconds,
             overlap_seconds=audio.overlap_seconds,
-            patience=self.settings().gateway.queue_seconds,
+            patience=min(self.settings().gateway.queue_seconds, patience),
             speaker_distance=audio.speaker_distance,
         )
 

@@ -122,7 +122,7 @@ class Doing:
             referee=refereeing(desk, self._outer, self._passage, options)
             if given.plan.speakers
             else None,
-            rules=replace(desk.rules, at_once=found.at_once),
+            rules=replace(desk.rules_for(seconds), at_once=found.at_once),
             clock=desk.clock,
         )
         made = await composed(work, tell, tell_apart)
@@ -145,9 +145,8 @@ class Doing:
         given, desk = self._given, self._desk
         self._apart = self._diarizer(given.options.model)
         known = await known_voices(given.options, given.folder, desk.ear, self._apart)
-        found = await diarized(
-            given.decoded, self._apart, nobody, desk.rules, desk.clock, known=known
-        )
+        rules = desk.rules_for(given.decoded.seconds)
+        found = await diarized(given.decoded, self._apart, nobody, rules, desk.clock, known=known)
         self._passage.upstream = self._apart.by
         return turns_written(found, given.options.format)
 

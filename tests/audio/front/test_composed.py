@@ -177,3 +177,13 @@ async def test_the_fields_of_a_caller_go_to_every_part(ear: Ear, tmp_path: Path)
             sent = fields_of(call.raw)
             assert (sent["language"], sent["prompt"], sent["beam"]) == (["de"], ["Notes"], ["5"])
             assert "scrub" not in sent
+
+
+async def test_a_service_that_is_busy_for_good_is_not_waited_for_long(
+    ear: Ear, tmp_path: Path
+) -> None:
+    """The shorter the recording, the sooner its caller hears of it."""
+    async with room(ear, tmp_path, asr=engine()) as here:
+        assert here.desk.rules_for(10).patience == 20
+        assert here.desk.rules_for(600).patience == 300
+        assert here.desk.rules_for(36_000).patience == here.running.settings.queue_seconds
