@@ -15,6 +15,7 @@ from typing import Protocol
 from bench import (
     audio_echo,
     audio_long,
+    audio_merge,
     fleet,
     fleet_frames,
     gateway,
@@ -40,6 +41,7 @@ BENCHES: dict[str, tuple[str, Measure]] = {
     "pixels": ("From a sample to pixels", pixels.measure),
     "gateway": ("The gateway beside nginx and LiteLLM", gateway.measure),
     "log": ("Log lines", log_line.measure),
+    "merge": ("Label-merge of ten hours", audio_merge.measure),
     "recordings": ("Long recordings", audio_long.measure),
     "echo": ("Echo of a loudspeaker", audio_echo.measure),
 }

@@ -1,21 +1,14 @@
-"""Long recordings: what our part of two hours costs, and the merging of ten.
+"""Long recordings: what our part of two hours costs.
 
 Two hours are sent to the real app as a file. Its services answer at once (`bench.audio_engine`), so
 all the time there is, is ours: receiving, decoding, cutting, sending parts on, reading answers,
 weaving, linking speakers, writing. It is set beside a recogniser that hears `PACE` times faster
 than was spoken. Memory is that of all processes of the app, sampled while the request runs.
-
-Merging is timed in this process, without the collector that its own process does without as well;
-its memory is that of the process which the app starts for it, JSON in and JSON out.
 """
 
-import gc
 import http.client
 import json
-import os
 import random
-import subprocess
-import sys
 import threading
 import time
 import wave
@@ -24,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -32,112 +24,14 @@ from bench.audio_engine import engine
 from bench.ours import served
 from bench.peers import MODEL, Peer
 from bench.process import cpu_seconds, resident_mib, tree, tree_cpu_seconds
-from bench.table import Row, median, shown
-from server.audio import merging
-from tests.e2e.running import ROOT, free_port
+from bench.table import Row, shown
+from tests.e2e.running import free_port
 
 PACE = 70.0
 """Times faster than speech: Whisper large v3 on a data centre's GPU. Parakeet is 50 times faster
 still, a Spark is slower."""
 RATE = 16_000
 BOUNDARY = "bench-7c1f0e5d"
-
-
-def measure(place: Path, *, quick: bool) -> list[Row]:
-    return [*_merged(place, quick=quick), *_heard(place, quick=quick)]
-
-
-# ---- merging
-
-
-def _merged(place: Path, *, quick: bool) -> list[Row]:
-    words, turns, rounds = (2_000, 400, 1) if quick else (100_000, 20_000, 5)
-    raw = _conversation(words, turns)
-    body = merging.Body.model_validate_json(raw)
-    took: list[float] = []
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(rounds):
-            began = time.process_time()
-            merging.conversation(body)
-            took.append((time.process_time() - began) * 1e3)
-    finally:
-        gc.enable()
-    request = place / "merge.json"
-    request.write_bytes(raw)
-    wall, peak = _worked(request)
-    what = f"merging {words:,} words and {turns:,} turns of two channels"
-    note = f"CPU; {shown(min(took), '')} to {shown(max(took), '')} of {rounds}"
-    size = f"{len(raw) >> 20} MiB of JSON, a process of its own, its start included"
-    return [
-        Row(what, median(took), "ms", None if quick else 300, note),
-        Row("  from request to answer", wall, "ms", None, size),
-        Row("  memory of that process", peak, "MiB", 200),
-    ]
-
-
-def _conversation(words: int, turns: int) -> bytes:
-    """Ten hours: the far side says three words of five, and a third of ours are its echo."""
-    chance, seconds = random.Random(5), 36_000.0
-    vocabulary = [
-        "".join(chance.choices("etaoinshrdlu", k=chance.randint(2, 9))) for _ in range(4000)
-    ]
-
-    def channel(count: int) -> list[dict[str, Any]]:
-        each = seconds / count
-        return [
-            {
-                "word": chance.choice(vocabulary) + ("." if number % 14 == 13 else ""),
-                "start": round(number * each, 3),
-                "end": round(number * each + chance.uniform(0.2, 0.9) * each, 3),
-                "probability": 0.9,
-            }
-            for number in range(count)
-        ]
-
-    far, near = channel(words * 3 // 5), channel(words * 2 // 5)
-    for word in near:
-        word["suppressed_db"] = round(chance.uniform(-3, 25), 1)
-        if chance.random() < 1 / 3:
-            word["word"] = far[min(len(far) - 1, int(word["start"] / seconds * len(far)))]["word"]
-    each = seconds / turns
-    shares = [
-        {
-            "speaker": f"SPEAKER_{chance.randrange(4):02d}",
-            "start": round(number * each, 3),
-            "end": round(number * each * 1.0 + each * chance.uniform(0.7, 1.2), 3),
-        }
-        for number in range(turns)
-    ]
-    return orjson.dumps(
-        {
-            "mic": {"words": near, "speaker": "me"},
-            "system": {"words": far, "turns": shares},
-            "response_format": "verbose_json",
-        }
-    )
-
-
-def _worked(request: Path) -> tuple[float, float]:
-    """Milliseconds from start to end, and MiB at the most."""
-    argv = [sys.executable, "-P", "-m", "server.audio.work", "label-merge", "600"]
-    began = time.monotonic()
-    with request.open("rb") as source:
-        process = subprocess.Popen(
-            argv,
-            stdin=source,
-            stdout=subprocess.DEVNULL,
-            env={"PYTHONPATH": str(ROOT), "PATH": os.defpath},
-        )
-        _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"the process that merges ended with {process.returncode}")
-    return (time.monotonic() - began) * 1e3, used.ru_maxrss / 1024
-
-
-# ---- two hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +55,7 @@ class _Took:
     ear: float
 
 
-def _heard(place: Path, *, quick: bool) -> list[Row]:
+def measure(place: Path, *, quick: bool) -> list[Row]:
     short, long = (1, 2) if quick else (30, 120)
     minute = _minute(place)
     ways = [

@@ -20,7 +20,8 @@ ROWS = {
     "pixels": ("to pixels",),
     "gateway": ("CPU per request", "added median latency", "streams of", "uploaded through ours"),
     "log": ("log line of one request",),
-    "recordings": ("merging", "minutes, a WAV file: our time", "an MP3 file", "above idle"),
+    "merge": ("merging", "from request to answer", "memory of that process"),
+    "recordings": ("minutes, a WAV file: our time", "an MP3 file", "above idle"),
 }
 
 
