@@ -16,6 +16,7 @@ from bench import (
     audio_echo,
     audio_long,
     audio_merge,
+    audio_streams,
     fleet,
     fleet_frames,
     gateway,
@@ -43,6 +44,7 @@ BENCHES: dict[str, tuple[str, Measure]] = {
     "log": ("Log lines", log_line.measure),
     "merge": ("Label-merge of ten hours", audio_merge.measure),
     "recordings": ("Long recordings", audio_long.measure),
+    "streams": ("Live streams", audio_streams.measure),
     "echo": ("Echo of a loudspeaker", audio_echo.measure),
 }
 
