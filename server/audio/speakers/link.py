@@ -141,7 +141,7 @@ def _by_voice(
 ) -> dict[str, str]:
     there = {key: one for key, one in gallery.voices.items() if key not in taken.values()}
     units = {key: direction(one.direction or ()) for key, one in there.items()}
-    free = sorted((key for key in there if units[key]), key=lambda key: -there[key].seconds)[:MOST]
+    free = _foremost({key: one for key, one in there.items() if units[key]})
     costs = [[distance(unit, units[key] or ()) for key in free] for _, unit in asked]
     return {asked[row][0]: free[column] for row, column in assigned(costs, rules.distance + HAIR)}
 
@@ -214,8 +214,8 @@ def _sum(one: Vector | None, other: Vector | None) -> Vector | None:
 def settled(gallery: Gallery, rules: Rules) -> dict[str, str]:
     """Who in the gallery is who after all: the nearest two first, as long as there are any within
     the distance that were never in one part and are not two known people."""
-    longest = sorted(gallery.voices, key=lambda key: -gallery.voices[key].seconds)[:MOST]
-    voices = {key: gallery.voices[key] for key in gallery.voices if key in longest}
+    compared = set(_foremost(gallery.voices))
+    voices = {key: one for key, one in gallery.voices.items() if key in compared}
     same = {key: key for key in gallery.voices}
     apart = {pair: _apart(voices, pair) for pair in combinations(voices, 2)}
     while apart and min(apart.values()) <= rules.distance + HAIR:
@@ -225,6 +225,11 @@ def settled(gallery: Gallery, rules: Rules) -> dict[str, str]:
         kept = (pair for pair in apart if right not in pair)
         apart = {pair: _apart(voices, pair) if left in pair else apart[pair] for pair in kept}
     return same
+
+
+def _foremost(voices: Mapping[str, Voice]) -> list[str]:
+    """Those that are compared: who is known, then who spoke longest."""
+    return sorted(voices, key=lambda key: (voices[key].name is None, -voices[key].seconds))[:MOST]
 
 
 def _apart(voices: Mapping[str, Voice], pair: tuple[str, str]) -> float:

@@ -227,6 +227,16 @@ def test_a_diarizer_that_tells_a_thousand_voices_does_not_stop_us() -> None:
     assert settled(gallery, RULES)["0"] == "0"
 
 
+def test_somebody_known_is_not_forgotten_among_many() -> None:
+    """Though nothing was heard of them yet."""
+    chance = random.Random(2)
+    crowd = [(f"s{n}", tuple(chance.gauss(0, 1) for _ in range(16)), 9.0) for n in range(200)]
+    ann = tuple(chance.gauss(0, 1) for _ in range(16))
+    gallery, _ = linked(opened([Known("Ann", ann)]), part(0, *crowd), RULES)
+    gallery, names = linked(gallery, part(1, ("x", ann, 9)), RULES)
+    assert gallery.voices[names["x"]].name == "Ann"
+
+
 # ---- at the end
 
 
