@@ -291,6 +291,8 @@ def test_two_channels_become_one_conversation(tried: Visitor, recording: Path) -
     page.locator("#f-file").set_input_files(recording)
     page.locator("#f-system").set_input_files(recording)
     expect(page.locator("#try-code pre").first).to_contain_text("system=@")
+    for printed in run_code(page, recording.parent):
+        assert "bleed_ratio" in printed
     answer = json.dumps({"text": "x", "segments": [], "removed": [{"word": "echo"}]})
     page.route(
         "**/ui/try/v1/audio/label-merge",
