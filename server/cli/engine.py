@@ -88,7 +88,7 @@ def say(text: str, voice: str, speed: float, output: Path, weights: Path | None)
     "--port", default=8900, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any."
 )
 @click.option(
-    "--max-seconds", default=3600.0, show_default=True, type=SECONDS, help="Longest recording."
+    "--max-seconds", default=1800.0, show_default=True, type=SECONDS, help="Longest recording."
 )
 @click.option(
     "--max-upload-mb", default=256, show_default=True, type=MEGABYTES, help="Largest upload."
