@@ -19,8 +19,8 @@ from server.config.model import Settings
 from server.gateway.listing import Entries
 
 MIB = 1 << 20
-SHORTEST_PATIENCE = 20.0
-NEVER = float("inf")
+SHORTEST_PATIENCE = 5.0
+ENDLESS = float("inf")
 
 
 def nobody() -> list[dict[str, object]]:
@@ -52,7 +52,7 @@ class Desk:
     @property
     def rules(self) -> Rules:
         """Where the caller waits as long as anybody may."""
-        return self.rules_for(NEVER)
+        return self.rules_for(ENDLESS)
 
     def rules_for(self, seconds: float) -> Rules:
         """A service that says it is busy is waited for the longer the longer the recording is: who

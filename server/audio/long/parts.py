@@ -16,7 +16,7 @@ Which failures are worth another try:
 * The service is busy or loading (429, 503): the part is asked again after what `Retry-After` says,
   and until then no other part is asked either, for it would be told the same. This does not use up
   the tries of a part. It ends when nothing is asked any more and for `patience` seconds nothing was
-  heard: then all that is left are gaps.
+  heard, or for twice as long whatever is asked: then all that is left are gaps.
 * The service failed or was too slow (408, 5xx): each part is asked again after each of `rests`.
 * The part was refused (any other 4xx): the same sound would be refused again, it is a gap at once.
 * Something that has nothing to do with the part (`EVERYWHERE`: no key, no such model, no room on
@@ -247,7 +247,10 @@ def _noted(record: Parts, event: Event, now: float, rules: Rules) -> Parts:
     if part.failure is None or part.failure.status not in BUSY:
         return record
     since = now if record.busy_since is None else record.busy_since
-    if now - since < rules.patience or record.numbers(State.ASKED):
+    # A part that is asked may be worked on. It may as well stand in the line of a service that
+    # never answers, and then there is always one.
+    waits = rules.patience * (2 if record.numbers(State.ASKED) else 1)
+    if now - since < waits:
         return replace(record, busy_since=since, held=max(record.held, part.until))
     # It was waited for long enough: none of the others would be told anything else.
     left = {*resting, *record.numbers(State.WAITING)}

@@ -184,6 +184,6 @@ async def test_a_service_that_is_busy_for_good_is_not_waited_for_long(
 ) -> None:
     """The shorter the recording, the sooner its caller hears of it."""
     async with room(ear, tmp_path, asr=engine()) as here:
-        assert here.desk.rules_for(10).patience == 20
+        assert here.desk.rules_for(2).patience == 5
         assert here.desk.rules_for(600).patience == 300
         assert here.desk.rules_for(36_000).patience == here.running.settings.queue_seconds
