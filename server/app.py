@@ -253,6 +253,7 @@ def build(data: DataDir, environ: Mapping[str, str], clock: Clock | None = None)
         token=lambda: secrets.token_urlsafe(24),
         boundary=desk.boundary,
         name=lambda: new_id("stream", clock.now()),
+        store=data.path / "streams.json",
     )
     gateway = Gateway(
         router=GatewayRouter(demand=demand, admission=admission, settings=settings),

@@ -100,6 +100,7 @@ class App:
         await self.keys.start()
         await self.auth.load()
         self.local.write()
+        self.streams.restore()
         await self.usage.start()
         self.gate.restore(await self.usage.today())
         await self.fleet.start()

@@ -68,9 +68,11 @@ class Ends:
         "speaks",
     )
 
-    def __init__(self, strict: Voiced, *, pause: float = 0.5, before: float = 0.3) -> None:
+    def __init__(
+        self, strict: Voiced, *, pause: float = 0.5, before: float = 0.3, position: int = 0
+    ) -> None:
         self._strict = strict
-        self._position = 0
+        self._position = position
         self._rest = b""
         self._row = 0  # voiced frames: towards a begin, or in a row while speaking
         self._silent = 0

@@ -372,7 +372,7 @@ class Live(Way):
 
     def _about(self, *, resumed: bool = False) -> About:
         stream = self._stream
-        keeps = 0.0 if stream.over else self._door.keeps()
+        keeps = self._door.promises(stream)
         return About(
             stream.name,
             stream.token if keeps else "",

@@ -12,10 +12,9 @@ class Ring:
 
     __slots__ = ("_bytes", "end", "start")
 
-    def __init__(self) -> None:
+    def __init__(self, position: int = 0) -> None:
         self._bytes = bytearray()
-        self.start = 0
-        self.end = 0
+        self.start = self.end = position
 
     def __len__(self) -> int:
         return self.end - self.start

@@ -4,13 +4,14 @@
     /v1/realtime?intent=transcription   the same, in OpenAI's events
     everything else                to the service or the engine, by the gateway's tunnel
 Owns the choice between these, what streams share (the line for the engines, the bounds), and the
-drain: nobody's last words are lost by a restart.
+drain: nobody's last words are lost by a restart, and who was interrupted can go on after it.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import webrtcvad  # type: ignore[import-untyped]
 from starlette.types import Receive, Scope, Send
@@ -21,16 +22,20 @@ from server.audio.stream.ends import Voiced
 from server.audio.stream.faces.asked import REALTIME, Asked
 from server.audio.stream.faces.choice import Choice
 from server.audio.stream.hearing import Hearing
-from server.audio.stream.kept import Kept
+from server.audio.stream.kept import Kept, client_of
 from server.audio.stream.live import ELSEWHERE, NORMAL, RESTART, Live
 from server.audio.stream.model import RATE, Rules
 from server.audio.stream.places import members, ours, places
 from server.audio.stream.recogniser import Recogniser
+from server.audio.stream.saved import Saved, hashed, read, written
 from server.audio.stream.stream import Listener, Means, Stream
 from server.base.errors import InvalidRequest, SparkError, Unavailable
+from server.base.files import atomic_write
+from server.base.logs import get_logger
 from server.config.model import Service, Settings
 from server.gateway.client.tunnel import tunnel
 from server.gateway.intake.request import named
+from server.gateway.keys.gate import resolved
 from server.gateway.model import Caller, Operation, Passage, Route
 from server.gateway.sockets.call import SocketCall, Tunnel
 from server.gateway.way import Crew
@@ -41,7 +46,7 @@ SOCKETS = ("/v1/audio/stream", REALTIME)
 
 class Streams:
     """A `Front` for the WebSockets. `token` and `boundary` give a new secret each time, `name` a
-    new id. `seen` are told of each window."""
+    new id. `seen` are told of each window. `store`: the file for what a restart interrupts."""
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Streams:
         token: Callable[[], str],
         boundary: Callable[[], str],
         name: Callable[[], str],
+        store: Path | None = None,
         tunnel: Tunnel = tunnel,
     ) -> None:
         self._settings = settings
@@ -62,6 +68,10 @@ class Streams:
         self._token = token
         self._boundary = boundary
         self._name = name
+        self._store = store
+        self._saved: dict[str, Saved] = {}
+        self._saved_until = 0.0
+        self._log = get_logger("streams")
         self._tunnel = tunnel
         self._hearing = Hearing(lambda pool: places(pool, settings().services))
         self.kept = Kept(lambda: settings().audio.max_streams, self.keeps)
@@ -96,13 +106,24 @@ class Streams:
     async def drain(self, seconds: float) -> None:
         """What was said until now becomes final, and every client is told to come back later."""
         self.closing = True
-        for stream in self.kept:
+        interrupted = list(self.kept)
+        for stream in interrupted:
             stream.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await asyncio.gather(*(stream.ended.wait() for stream in self.kept))
+                await asyncio.gather(*(stream.ended.wait() for stream in interrupted))
         for live in list(self.connected.values()):
             live.bye(*RESTART)
+        self._save(interrupted)
+
+    def restore(self) -> None:
+        """What an earlier process interrupted; for once, and for as long as a stream is kept."""
+        store = self._store
+        if store is not None and store.is_file():
+            with suppress(OSError):
+                self._saved = read(store.read_bytes())
+                store.unlink()
+            self._saved_until = self._monotonic() + self.lasts
 
     async def close(self) -> None:
         for stream in self.kept:
@@ -111,8 +132,60 @@ class Streams:
 
     # ---- inside
 
+    @property
+    def lasts(self) -> float:
+        return self._settings().audio.stream_resume_seconds
+
     def keeps(self) -> float:
-        return 0.0 if self.closing else self._settings().audio.stream_resume_seconds
+        """How long a stream whose connection drops now is kept in this process."""
+        return 0.0 if self.closing else self.lasts
+
+    def promises(self, stream: Stream) -> float:
+        """How long its client may come back, by what it is told now."""
+        if self.closing:
+            return self.lasts if self._store is not None else 0.0
+        return 0.0 if stream.over else self.lasts
+
+    def interrupted(self, token: str, caller: Caller) -> Saved | None:
+        """That stream of an earlier process, for its own client; once."""
+        key = hashed(token)
+        saved = self._saved.get(key)
+        if saved is None or saved.client != client_of(caller):
+            return None
+        del self._saved[key]
+        return saved if self._monotonic() < self._saved_until else None
+
+    def _save(self, streams: Sequence[Stream]) -> None:
+        if self._store is None or not streams or not self.lasts:
+            return
+        rows = [
+            Saved(
+                hashed(one.token),
+                client_of(one.caller),
+                one.name,
+                one.sequence,
+                one.received,
+                one.choice,
+            )
+            for one in streams
+        ]
+        try:
+            atomic_write(self._store, written(rows))
+        except (OSError, SparkError) as error:
+            self._log.warning("interrupted streams cannot go on", reason=str(error))
+
+    def again(self, saved: Saved, token: str, caller: Caller, route: Route, means: Means) -> Stream:
+        return Stream(
+            saved.name,
+            token,
+            caller=caller,
+            route=route,
+            choice=saved.choice,
+            rules=self.rules,
+            means=means,
+            received=saved.received,
+            sequence=saved.sequence,
+        )
 
     def new(self, caller: Caller, route: Route, choice: Choice, means: Means) -> Stream:
         return Stream(
@@ -177,6 +250,9 @@ class _Door:
             raise Unavailable("Spark Control is shutting down.", retry_after=5)
         query = self._asked.read()
         if query.token is not None:
+            saved = streams.interrupted(query.token, caller)
+            if saved is not None:
+                streams.kept.add(self._again(saved, query.token, caller))
             stream = streams.kept.take_up(query.token, caller)
             old = streams.connected.pop(stream, None)
             if old is not None:
@@ -187,6 +263,12 @@ class _Door:
         stream = streams.new(caller, route, query.choice, self._means)
         streams.kept.add(stream)
         return stream, None
+
+    def _again(self, saved: Saved, token: str, caller: Caller) -> Stream:
+        model = saved.choice.setup.model
+        route = resolved(self._crew.router, self._operation, model, caller)
+        self.check(route, caller)
+        return self._streams.again(saved, token, caller, route, self._means)
 
     def opened(self, live: Listener, stream: Stream) -> None:
         self._streams.connected[stream] = live
@@ -210,8 +292,8 @@ class _Door:
                 param="model",
             )
 
-    def keeps(self) -> float:
-        return self._streams.keeps()
+    def promises(self, stream: Stream) -> float:
+        return self._streams.promises(stream)
 
     def farewell(self) -> tuple[int, str]:
         return RESTART if self._streams.closing else (NORMAL, "")

@@ -79,7 +79,8 @@ class _Asked(NamedTuple):
 
 
 class Session:
-    """One stream. `voices` makes a detector of a strictness."""
+    """One stream. `voices` makes a detector of a strictness. `position` and `sequence` are those of
+    a stream that goes on."""
 
     __slots__ = (
         "_asked",
@@ -101,23 +102,33 @@ class Session:
         "state",
     )
 
-    def __init__(self, setup: Setup, rules: Rules, voices: Callable[[int], Voiced]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        rules: Rules,
+        voices: Callable[[int], Voiced],
+        *,
+        position: int = 0,
+        sequence: int = 0,
+    ) -> None:
         self.state: State = "open"
         self.setup = setup
-        self.sequence = 0
+        self.sequence = sequence
         self._rules = rules
         self._voices = voices
-        self._ring = Ring()
-        self._ends = Ends(voices(setup.strictness), pause=setup.pause, before=setup.before)
+        self._ring = Ring(position)
+        self._ends = Ends(
+            voices(setup.strictness), pause=setup.pause, before=setup.before, position=position
+        )
         self._vocabulary = Vocabulary(setup.vocabulary)
         self._growing: Utterance | None = None
         self._ended: deque[Utterance] = deque()
         self._asked: _Asked | None = None
         self._wants = False
         self._tries = 0
-        self._until = 0
+        self._until = position
         self._windows = 0
-        self._ids = 0
+        self._ids = sequence
         self._last: int | None = None
 
     @property

@@ -30,6 +30,7 @@ from server.audio.stream.model import (
     Told,
     Want,
     Window,
+    samples,
     seconds,
 )
 from server.audio.stream.recogniser import Recogniser
@@ -68,7 +69,8 @@ class Means:
 
 
 class Stream:
-    """`token` is known to its client alone. `choice` is in force."""
+    """`token` is known to its client alone. `choice` is in force. `received` and `sequence`: how
+    far it was when an earlier process ended."""
 
     def __init__(
         self,
@@ -80,6 +82,8 @@ class Stream:
         choice: Choice,
         rules: Rules,
         means: Means,
+        received: float = 0.0,
+        sequence: int = 0,
     ) -> None:
         self.name = name
         self.token = token
@@ -90,11 +94,17 @@ class Stream:
         self.listener: Listener | None = None
         self.ended = asyncio.Event()
         self.eased = asyncio.Event()
-        self.received = 0.0
+        self.received = received
         self._means = means
         self._inlet = Inlet(choice.encoding, choice.rate)
-        self._before = 0.0
-        self._session = Session(choice.setup, rules, means.voices)
+        self._before = received
+        self._session = Session(
+            choice.setup,
+            rules,
+            means.voices,
+            position=samples(received),
+            sequence=sequence,
+        )
         self._finals: deque[Final] = deque()
         self._characters = 0
         self._wanted = 0.0

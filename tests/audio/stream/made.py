@@ -142,11 +142,13 @@ async def house(ears: ScriptedEngine, **options: Any) -> AsyncIterator[House]:
         token=lambda: f"token-{next(numbers)}",
         boundary=lambda: "b" * 32,
         name=lambda: f"stream-{next(numbers)}",
+        store=options.pop("store", None),
     )
     fronts = dict.fromkeys(SOCKETS, streams)
     async with serve(ears) as url, gateway(fronts=fronts, **options) as running:
         settings.append(running)
         running.services = (service("ears", "asr", url, **fields),)
+        streams.restore()
         try:
             yield House(running, streams, audio, ears)
         finally:

@@ -1,6 +1,7 @@
 """Streams outlive their connections, and the app ends without losing what was said."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import ClientConnection
@@ -130,6 +131,51 @@ async def test_a_restart_loses_no_words() -> None:
         with pytest.raises(InvalidStatus) as refused:
             await here.connect()
         assert refused.value.response.status_code == 503
+
+
+async def test_a_stream_goes_on_in_the_next_process(tmp_path: Path) -> None:
+    """Numbers, times and settings go on; no word of it was written down, and its token works once
+    and for its client alone."""
+    said = speech(0.6, 14, 1.0, 10, 1.0)
+    half = 16_000 * 2 * 5
+    store = tmp_path / "streams.json"
+    async with house(Ears(said), store=store) as here, here.connect() as socket:
+        await until(socket, "ready")
+        await socket.send('{"type": "start", "language": "de"}')
+        await socket.send(said.pcm[:half])
+        await until(socket, "speech_started")
+        await socket.send(b"\x05")
+        await until(socket, "pong")
+        await here.streams.drain(5.0)
+        first = await rest(socket)
+        told = first[-1]
+    assert told["resume"]
+    assert store.stat().st_mode & 0o077 == 0
+    assert b"word" not in store.read_bytes()
+    assert told["resume"].encode() not in store.read_bytes()
+    async with house(Ears(said), store=store) as here:
+        assert not store.exists()
+        query = f"resume={told['resume']}&after={told['sequence']}"
+        async with here.connect(f"/v1/audio/stream?{query}") as again:
+            back = (await until(again, "ready"))[-1]
+            assert (back["resumed"], back["sequence"], back["language"]) == (True, 1, "de")
+            await again.send(said.pcm[round(back["received"] * 16_000) * 2 :])
+            await again.send('{"type": "stop"}')
+            events = await rest(again)
+        with pytest.raises(InvalidStatus):
+            await here.connect(f"/v1/audio/stream?{query}")
+    second = [one for one in events if one["type"] == "final"]
+    assert [one["sequence"] for one in second] == [2]
+    assert finals(first) + finals(events) == said.texts
+    assert second[0]["words"][0]["start"] == pytest.approx(said.words[14].start, abs=0.02)
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'[{"token": "a"}]', b"[" * 9999])
+async def test_a_file_that_is_none_is_no_streams(tmp_path: Path, text: bytes) -> None:
+    store = tmp_path / "streams.json"
+    store.write_bytes(text)
+    async with house(Ears(speech(0.1)), store=store) as here, here.connect() as socket:
+        await until(socket, "ready")
 
 
 async def test_a_drain_waits_no_longer_than_it_may() -> None:
