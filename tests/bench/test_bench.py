@@ -21,6 +21,7 @@ ROWS = {
     "gateway": ("CPU per request", "added median latency", "streams of", "uploaded through ours"),
     "log": ("log line of one request",),
     "merge": ("merging", "from request to answer", "memory of that process"),
+    "echo": ("while the far side is alone", "nothing done", "with cancellation"),
     "streams": ("streams that one core carries", "a frame, windows and all", "memory each"),
     "recordings": ("minutes, a WAV file: our time", "an MP3 file", "above idle"),
 }

@@ -201,3 +201,19 @@ def test_every_recording_ends_and_no_part_is_forgotten(
     else:
         assert not heard
         assert record.parts[over.failed].failure is not None
+
+
+def test_a_part_that_stands_in_a_line_for_ever_does_not_hold_the_others_for_ever() -> None:
+    """Somebody may be worked on; nobody is believed to be after twice the patience."""
+    record, _ = run(6, (0.0, Heard(0)))
+    now = 0.0
+    while record.numbers(State.WAITING) and now < 1000:
+        for number in record.numbers(State.ASKED):
+            if number != 1:
+                record, _ = advance(record, Missed(number, BUSY), now, RULES)
+        now += 5.0
+        record, _ = advance(record, Due(), now, RULES)
+    assert 2 * RULES.patience <= now <= 2 * RULES.patience + 10
+    assert record.numbers(State.ASKED) == [1]
+    record, effects = advance(record, Missed(1, BUSY), now, RULES)
+    assert effects == (Over(None),)
