@@ -229,16 +229,17 @@ class Recording(Way):
 
     def _looking(self, options: Options, sound: Sound) -> Send:
         """Nobody knows yet whether the service writes what was asked: its answer is looked at."""
-        if options.task == "diarize" or options.stream or options.format not in FORMATS:
+        if options.task == "diarize" or options.format not in FORMATS:
             return self._send
         desk, passage, now = self._desk, self._passage, self._crew.monotonic
         dialects = {one.name: one.dialect for one in desk.settings().services}
-        wrote: Fact = ("writes", options.format)
+        wrote: Fact = ("writes", "stream" if options.stream else options.format)
+        lacks: Fact = "no-stream" if options.stream else ("format", options.format)
 
         def learned(good: bool) -> None:
             name = passage.upstream
             if dialects.get(name) == "auto":
-                desk.learned.note(name, wrote if good else ("format", options.format), now())
+                desk.learned.note(name, wrote if good else lacks, now())
 
         def known() -> bool:
             name = passage.upstream

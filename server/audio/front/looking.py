@@ -1,7 +1,8 @@
 """An answer on its way to the caller, held back until it was looked at.
 
 Only of a service of which nothing is known yet, only a good answer that is no stream, and only a
-small one: all else passes at once. What came of it is told to `learned`.
+small one: all else passes at once. Where a stream was asked for and something else comes, events
+are made of it. What came of it is told to `learned`.
 """
 
 from collections.abc import Callable
@@ -45,6 +46,8 @@ class Looking:
             if message["status"] == 200 and not events and not self._known():
                 self._head = message
                 return
+            if message["status"] == 200 and events and self._options.stream:
+                self._learned(True)
         elif self._head is not None:
             await self._body(self._head, message)
             return

@@ -11,15 +11,19 @@ import orjson
 
 from server.audio.front.dialect.reading import transcript
 from server.audio.front.options import FORMATS, Format, Options
-from server.audio.front.written import Composed, Written, written
+from server.audio.front.written import Composed, Written, frames, written
 from server.audio.model import Said
 from server.audio.transcript import timed
 from server.base.errors import UpstreamError
 
+EVENTS = "text/event-stream; charset=utf-8"
+
 
 def as_asked(options: Options, media_type: str, body: bytes) -> bool:
-    """Whether `body` looks like the format of `options`."""
+    """Whether `body`, which is no stream, looks like what `options` ask for."""
     form = options.format
+    if options.stream:
+        return False
     if form in {"json", "verbose_json", "diarized_json"}:
         return _document(options, body)
     if media_type.partition(";")[0].strip().lower() == "application/json":
@@ -50,7 +54,8 @@ def _words_within(options: Options, parsed: dict[str, Any]) -> bool:
 def rewritten(
     options: Options, media_type: str, body: bytes, seconds: float, source: str
 ) -> Written | None:
-    """The same transcript in the format that was asked for; None where it cannot be."""
+    """The same transcript in the format that was asked for, as events where a stream was; None
+    where it cannot be."""
     form = _ours(options.format)
     if form is None:
         return None
@@ -63,7 +68,10 @@ def rewritten(
         return None
     said = tuple(Said(word, None, 0.0, False, "none") for word in words)
     language = found.language or options.language
-    return written(Composed(said, seconds, language), options, form)
+    composed = Composed(said, seconds, language)
+    if options.stream:
+        return Written(b"".join(frames(composed, options, form)), EVENTS)
+    return written(composed, options, form)
 
 
 def _ours(name: str) -> Format | None:

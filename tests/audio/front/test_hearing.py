@@ -486,6 +486,21 @@ async def test_an_answer_in_another_format_is_written_anew(
         assert fields_of(asr.calls[1].raw)["response_format"] == ["verbose_json"]
 
 
+async def test_a_stream_is_made_of_an_answer_that_is_none(ear: Ear, tmp_path: Path) -> None:
+    """Of a service that ignores `stream`; then it is known."""
+    asr = engine(NEMO)
+    async with room(ear, tmp_path, asr=asr) as here:
+        for _ in range(2):
+            got = await here.ask(wav(3), stream="true")
+            assert got.headers["Content-Type"].startswith("text/event-stream")
+            assert b'"delta":"Hello there."' in got.body
+            assert b"transcript.text.done" in got.body
+        assert [fields_of(call.raw).get("response_format") for call in asr.calls] == [
+            None,
+            ["verbose_json"],
+        ]
+
+
 async def test_an_answer_as_it_was_asked_for_is_not_touched(ear: Ear, tmp_path: Path) -> None:
     """Neither what it says beyond the format, nor one that nobody can read."""
     odd = {**VERBOSE, "own": 1}

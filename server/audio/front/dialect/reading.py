@@ -7,7 +7,8 @@ What is looked for, by what it looks like:
     times       `start`/`end`, `start_time`/`end_time`, `timestamp: [start, end]`
     wrappers    a list of one answer, `result(s)`, `channels[0]`, `alternatives[0]`, `data`
 A word without times lies between its neighbours: it is never lost. Raises `UpstreamError` for what
-is no transcript at all.
+is no transcript at all, and for more than anybody can have said: every word of it is work for us,
+and a service that writes on without end would stop everybody.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import orjson
 
 from server.audio.front.dialect.plain import (
     LATEST,
+    LETTERS,
     Object,
     first,
     listed,
@@ -38,24 +40,34 @@ _SURE = ("confidence", "probability", "score", "conf")
 _SEGMENTS = ("segments", "chunks", "utterances", "sentences")
 _STAMPS = ("timestamp", "timestamps")
 _WRAPPERS = ("result", "results", "channels", "alternatives", "data", "output")
-WORDS, DEPTH = 500_000, 6
+WORDS, DEPTH = 100_000, 6
+"""So many words are five hours of quick speech."""
+BYTES = 16 << 20
 
 
 def transcript(body: bytes, content_type: str, source: str) -> Transcript:
     """`source` is who answered, for the error."""
+    if len(body) > BYTES:
+        raise _endless(source)
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("text/") and kind != "text/json":
-        return Transcript(said=body.decode("utf-8", "replace").strip())
+        return _said(body.decode("utf-8", "replace"), source)
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise _unreadable(source) from None
     if isinstance(parsed, str):
-        return Transcript(said=parsed.strip())
+        return _said(parsed, source)
     found = _unwrapped(parsed, DEPTH)
     if found is None:
         raise _unreadable(source)
-    return _transcript(found)
+    return _transcript(found, source)
+
+
+def _said(said: str, source: str) -> Transcript:
+    if len(said) > LETTERS:
+        raise _endless(source)
+    return Transcript(said=said.strip())
 
 
 def _unreadable(source: str) -> UpstreamError:
@@ -63,6 +75,14 @@ def _unreadable(source: str) -> UpstreamError:
         f"The answer of {source} is no transcript that can be read.",
         source=source,
         advice="Set the service's `dialect` in config.yaml, or look whether it is an ASR service.",
+    )
+
+
+def _endless(source: str) -> UpstreamError:
+    return UpstreamError(
+        f"The answer of {source} is longer than anybody can speak.",
+        source=source,
+        advice="Look into the log of that service.",
     )
 
 
@@ -85,7 +105,7 @@ def _has_lines(value: Object) -> bool:
     return any(isinstance(value.get(name), list) for name in (*_SEGMENTS, "words"))
 
 
-def _transcript(found: Object) -> Transcript:
+def _transcript(found: Object, source: str) -> Transcript:
     stamps = first(found, _STAMPS)
     stamps = stamps if isinstance(stamps, dict) else {}
     lines = objects(first(found, _SEGMENTS) or first(stamps, ("segment", "segments")))
@@ -94,12 +114,14 @@ def _transcript(found: Object) -> Transcript:
         word for line in lines for word in objects(first(line, ("words", "word_timestamps")))
     ]
     segments = [one for one in map(_spoken, lines) if one is not None]
+    if max(len(listed_words), sum(len(one.text.split()) for one in segments)) > WORDS:
+        raise _endless(source)
     language = text(found.get("language")) or next(
         (one for one in listed(found.get("languages")) if isinstance(one, str)), None
     )
     said = text(first(found, _TEXT)) or ""
     return Transcript(
-        words=_words(listed_words[:WORDS]),
+        words=_words(listed_words),
         segments=tuple(sorted(segments, key=lambda one: one.start)),
         language=language[:40] if language else None,
         duration=moment(found.get("duration")),
