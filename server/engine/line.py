@@ -7,7 +7,7 @@ Refuses to start work for somebody who has left while waiting.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -43,7 +43,7 @@ class Line:
         finally:
             _leave(job, gone)
 
-    def stream(self, work: Callable[[Gone, Callable[[T], None]], None]) -> AsyncIterator[T]:
+    def stream(self, work: Callable[[Gone, Callable[[T], None]], None]) -> AsyncGenerator[T, None]:
         """What `work` tells, as it tells it. Raises QueueFull at once, not at the first item."""
         gone = Gone()
         loop = asyncio.get_running_loop()
@@ -78,7 +78,7 @@ class Line:
 
 async def _told(
     done: "asyncio.Future[None]", told: "asyncio.Queue[T | None]", leave: Callable[[], None]
-) -> AsyncIterator[T]:
+) -> AsyncGenerator[T, None]:
     try:
         while (item := await told.get()) is not None:
             yield item

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+SECONDS = 200
 
 
 @contextlib.contextmanager
@@ -27,7 +27,7 @@ def running(*options: str) -> Iterator[httpx.Client]:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, "the reference engine did not start"
-            with httpx.Client(base_url=json.loads(line)["url"], timeout=120) as client:
+            with httpx.Client(base_url=json.loads(line)["url"], timeout=SECONDS) as client:
                 _wait(client)
                 yield client
         finally:

@@ -31,7 +31,7 @@ def services(sim: Sim) -> dict[str, str]:
 
 def until_up(address: str) -> None:
     """A container starts while the simulator is said to be ready."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while True:
         try:
             httpx.get(f"{address}/health", timeout=10)
@@ -46,24 +46,26 @@ def test_services_speak_hear_and_tell_voices_apart(sim: Sim) -> None:
     """By one engine for all; each answer says that it is the small one."""
     at = services(sim)
     body = {"input": "The train is late.", "voice": "am_michael", "response_format": "pcm"}
-    spoken = httpx.post(f"{at['kokoro']}/v1/audio/speech", json=body, timeout=60)
+    spoken = httpx.post(f"{at['kokoro']}/v1/audio/speech", json=body, timeout=200)
     assert spoken.headers["x-engine"] == "reference, small"
     files = {"file": ("a.wav", wav(spoken.content, 24_000), "audio/wav")}
     path = "/v1/audio/transcriptions"
-    heard = httpx.post(f"{at['parakeet']}{path}", files=files, timeout=60)
+    heard = httpx.post(f"{at['parakeet']}{path}", files=files, timeout=200)
     assert heard.json()["text"] == "The train is late."
-    events = httpx.post(f"{at['parakeet']}{path}", files=files, data={"stream": "true"}, timeout=60)
+    events = httpx.post(
+        f"{at['parakeet']}{path}", files=files, data={"stream": "true"}, timeout=200
+    )
     assert "transcript.text.done" in events.text
-    turns = httpx.post(f"{at['sortformer']}/v1/audio/diarize-chunk", files=files, timeout=60)
+    turns = httpx.post(f"{at['sortformer']}/v1/audio/diarize-chunk", files=files, timeout=200)
     assert [one["speaker"] for one in turns.json()["segments"]] == ["SPEAKER_00"]
 
 
 def test_a_fault_of_the_scenario_comes_before_the_engine(sim: Sim) -> None:
     """The service fails though the engine is well; the engine's own errors come through."""
     address = services(sim)["kokoro"]
-    wrong = httpx.post(f"{address}/v1/audio/speech", json={"input": ""}, timeout=60)
+    wrong = httpx.post(f"{address}/v1/audio/speech", json={"input": ""}, timeout=200)
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "input")
     sim.scenario("spark-2", service_answer="error")
-    failed = httpx.post(f"{address}/v1/audio/speech", json={"input": "x"}, timeout=60)
+    failed = httpx.post(f"{address}/v1/audio/speech", json={"input": "x"}, timeout=200)
     assert (failed.status_code, "out of memory" in failed.text) == (500, True)
     sim.scenario("spark-2", service_answer="ok")

@@ -7,7 +7,7 @@ Owns what is answered, and that nobody works for somebody who has left. Every an
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -167,7 +167,7 @@ class Engine:
             if made := encoder.end():
                 tell(made)
 
-        pieces: AsyncIterator[bytes] = self._models.lines["tts"].stream(said)
+        pieces: AsyncGenerator[bytes, None] = self._models.lines["tts"].stream(said)
         if wanted.events:
             return await _streamed(request, _audio_events(pieces), "text/event-stream")
         if wanted.form == "wav":
@@ -212,10 +212,11 @@ def _turns(found: Diarized) -> dict[str, Any]:
     }
 
 
-async def _audio_events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async for piece in pieces:
-        audio = base64.b64encode(piece).decode()
-        yield writers.event({"type": "speech.audio.delta", "audio": audio})
+async def _audio_events(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            audio = base64.b64encode(piece).decode()
+            yield writers.event({"type": "speech.audio.delta", "audio": audio})
     yield writers.event({"type": "speech.audio.done", "usage": None})
 
 
@@ -251,19 +252,20 @@ async def _next(pieces: AsyncIterator[T]) -> T:
     return await anext(pieces)
 
 
-async def _streamed(request: Request, pieces: AsyncIterator[bytes], kind: str) -> Response:
+async def _streamed(request: Request, pieces: AsyncGenerator[bytes, None], kind: str) -> Response:
     """Waits for the first piece, so that what goes wrong before it has a status of its own."""
     first = await attended(request, _next(pieces))
 
     async def whole() -> AsyncIterator[bytes]:
-        yield first
-        try:
-            async for piece in pieces:
-                yield piece
-        except SparkError as error:
-            if kind != "text/event-stream":
-                raise
-            yield writers.event({"error": told(error)})
+        async with contextlib.aclosing(pieces):  # whoever leaves leaves the line too
+            yield first
+            try:
+                async for piece in pieces:
+                    yield piece
+            except SparkError as error:
+                if kind != "text/event-stream":
+                    raise
+                yield writers.event({"error": told(error)})
 
     return StreamingResponse(whole(), media_type=kind)
 
@@ -278,6 +280,11 @@ def told(error: SparkError) -> dict[str, Any]:
 def problem(_: Request, error: SparkError) -> Response:
     headers = {} if error.retry_after is None else {"Retry-After": f"{error.retry_after:g}"}
     return JSONResponse({"error": told(error)}, error.status, headers)
+
+
+def broken(request: Request, _: Exception) -> Response:
+    """The cause is in the log, and never in an answer."""
+    return problem(request, SparkError("The engine failed at this; its log says why."))
 
 
 def gone(_: Request, __: Exception) -> Response:
@@ -308,5 +315,11 @@ class Named:
 
 
 def create(models: Models, limits: Limits) -> ASGIApp:
-    handlers: Any = {SparkError: problem, ClientDisconnect: gone, 404: unknown, 405: wrong_method}
+    handlers: Any = {
+        Exception: broken,
+        SparkError: problem,
+        ClientDisconnect: gone,
+        404: unknown,
+        405: wrong_method,
+    }
     return Named(Starlette(routes=Engine(models, limits).routes(), exception_handlers=handlers))
