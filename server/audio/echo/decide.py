@@ -18,8 +18,8 @@ TOGETHER = 0.3
 """Seconds of delay from which two recordings did not begin together."""
 
 
-BOTH_SPEAK = 1.5
-"""Decibels: where a filter that is good at the far side gains less, somebody else speaks too."""
+BOTH_SPEAK = 0.2
+"""Of what a filter gains where the far side is alone: where it gains less, somebody else speaks."""
 ALONE_GAINS = 6.0
 GOOD = 8.0
 UNSURE = 6.0
@@ -42,7 +42,7 @@ def choose(wanted: Wanted, leak: Leak) -> Choice:
         return Choice(False, "nobody speaks in the system channel")
     if wanted != "auto":
         return Choice(wanted == "on", f"switched {wanted}")
-    if leak.line is None or leak.clear < max(1, SHARE * leak.blocks):
+    if leak.line is None or leak.clear < max(min(2, leak.blocks), SHARE * leak.blocks):
         return Choice(False, "the far side is not found in the microphone")
     level = "" if leak.level is None else f" at {leak.level:.0f} dB"
     if swapped(leak):
@@ -102,7 +102,8 @@ def judged(word: Loudness, gain: float) -> tuple[float, bool]:
     figure is held at what decides nothing, and so it is where the far side says nothing at all;
     where it gains much, nobody else speaks.
     """
-    found, gained = word.mic - word.cancelled, word.mic - word.residual
-    if word.far < FAINT or (gain >= GOOD and gained < BOTH_SPEAK):
+    found, gained, good = word.mic - word.cancelled, word.mic - word.residual, gain >= GOOD
+    both = good and gained < BOTH_SPEAK * gain
+    if both or word.far < FAINT:
         return min(found, UNSURE), False
-    return found, gain >= GOOD and gained >= ALONE_GAINS
+    return found, good and gained >= ALONE_GAINS
