@@ -5,7 +5,7 @@ all the same, but the engine is not ready.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from server.base.errors import ModelLoading, SparkError, Unavailable
@@ -16,7 +16,7 @@ from server.engine.speech import Speech
 from server.engine.weights.shelf import Shelf
 
 NAMES = {"whisper-base": "asr", "kokoro-82m": "tts", "resemblyzer": "diarize"}
-_OPENERS: dict[str, Callable[[Shelf], Any]] = {
+OPENERS: Mapping[str, Callable[[Shelf], Any]] = {
     "asr": Hearing.open,
     "tts": Speech.open,
     "diarize": Speakers.open,
@@ -33,14 +33,20 @@ class Loaded(NamedTuple):
 class Models:
     """By task: asr, tts, diarize."""
 
-    def __init__(self, shelf: Shelf, waiting: int) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        waiting: int,
+        openers: Mapping[str, Callable[[Shelf], Any]] = OPENERS,
+    ) -> None:
         self._shelf = shelf
-        self._found = {task: Loaded() for task in _OPENERS}
+        self._openers = openers
+        self._found = {task: Loaded() for task in openers}
         self.lines = {task: Line(name, waiting) for name, task in NAMES.items()}
 
     async def load(self) -> None:
         """One after the other; returns when all is loaded or known to be missing."""
-        for task, opener in _OPENERS.items():
+        for task, opener in self._openers.items():
             try:
                 model = await asyncio.to_thread(opener, self._shelf)
             except SparkError as error:
