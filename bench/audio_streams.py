@@ -1,14 +1,13 @@
 """Live streams: how many one core carries, what a frame costs, how much memory each takes.
 
-The real app has one core to itself; who speaks (`bench.audio_crowd`, a process of its own) and the
-recogniser, which answers at once, share the other. A stream is 16 kHz, ten frames a second, speech
-in a quarter of the time. The delay is from the frame that settled something to its being told:
-endpointing, cutting a window, the request to the recogniser and back, weaving and sending. What a
-real recogniser takes comes on top.
+The real app has one core to itself; who speaks (`bench.audio_crowd`) and a recogniser that answers
+at once (`bench.audio_instant`) are processes of their own and share the other. A stream is 16 kHz,
+ten frames a second, speech in a quarter of the time. The delay is from the frame that settled
+something to its being told: endpointing, cutting a window, the request to the recogniser and back,
+weaving and sending. What a real recogniser takes comes on top.
 """
 
 import json
-import os
 import select
 import subprocess
 import sys
@@ -18,9 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.audio_engine import engine
 from bench.ours import served
-from bench.peers import MODEL, Peer
+from bench.peers import MODEL, Peer, running
 from bench.process import cpu_seconds, resident_mib
 from bench.table import Row, shown
 from bench.tools import AROUND, on_core
@@ -82,21 +80,9 @@ def _app(data: Path) -> Iterator[Peer]:
         "log": {"level": "info", "format": "json"},
     }
     (data / "config.yaml").write_text(json.dumps(config))
-    with _around(), engine(port), served(data, "ours") as peer:
+    argv = [sys.executable, "-m", "bench.audio_instant", port]
+    with running(argv, data / "instant.log", core=AROUND), served(data, "ours") as peer:
         yield peer
-
-
-@contextmanager
-def _around() -> Iterator[None]:
-    """The recogniser is a thread of this process: it keeps to the other core."""
-    before = os.sched_getaffinity(0)
-    cores = sorted(before)
-    if len(cores) > 1:
-        os.sched_setaffinity(0, {cores[AROUND]})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _ran(peer: Peer, count: int, warm: float, seconds: float) -> dict[str, Any]:

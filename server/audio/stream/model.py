@@ -107,8 +107,8 @@ Event = Sound | Commit | Clear | Stop | Set | Taken | Answered | Failed
 
 
 class Want(NamedTuple):
-    """A place at an engine; `since` is when the oldest sound came that was not heard yet, on the
-    clock of `now`. `after`: not before this many seconds."""
+    """A place at an engine; `since` is from when on it is late, on the clock of `now`: a step after
+    the oldest sound came that was not heard yet. `after`: not before this many seconds."""
 
     since: float
     after: float = 0.0

@@ -272,7 +272,9 @@ class Session:
         one = asked.of
         if not one.dropped and event.again and self._tries < self._rules.tries:
             self._wants = True
-            return (Want(one.since, _BACKOFF * 2 ** (self._tries - 1)),)
+            return (
+                Want(min(one.since + self._rules.step, now), _BACKOFF * 2 ** (self._tries - 1)),
+            )
         self._tries = 0
         if not one.dropped:
             one.error = event.error
@@ -400,7 +402,8 @@ class Session:
             found = self._next()
             if found is not None:
                 self._wants = True
-                effects.append(Want(min(found.since, now)))
+                # As much as a step is allowed to wait: who waits longer is late by the rest.
+                effects.append(Want(min(found.since + self._rules.step, now)))
 
     def _forget(self) -> None:
         """What no utterance needs, those that may still begin included."""

@@ -1,10 +1,10 @@
 """Whose window is heard next. Pure.
 
-Theory. Engines take a few windows at once, streams are many. Who has waited longest for its oldest
-sound goes first, and a stream has one window at most in flight, so what all streams are behind is
-kept as even as it can be (earliest deadline first, where the deadline is the age of the sound: the
-largest lateness is the least possible, Jackson 1955). A stream that sent much at once counts from
-when it sent it, so nobody comes first by sending faster.
+Theory. Engines take a few windows at once, streams are many. Whose oldest sound has been late for
+longest goes first (sound is late a step after it came, or when its utterance ended), and a stream
+has one window at most in flight, so what all streams are behind is kept as even as it can be
+(earliest deadline first: the largest lateness is the least possible, Jackson 1955). A stream that
+sent much at once counts from when it sent it, so nobody comes first by sending faster.
 """
 
 import heapq
