@@ -128,6 +128,22 @@ def test_what_is_no_transcript_is_the_services_error(body: bytes) -> None:
     assert refused.value.source == "ears"
 
 
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"aa " * 100_000, "text/plain"),
+        (orjson.dumps("aa " * 100_000), JSON),
+        (orjson.dumps({"words": [{"word": "a"}] * 100_001, "text": "a"}), JSON),
+        (orjson.dumps({"segments": [{"text": "a " * 999, "start": 0}] * 101}), JSON),
+        (b" " * (1 << 24) + b'{"text": "a"}', JSON),
+    ],
+)
+def test_a_service_that_writes_without_end_stops_nobody(body: bytes, kind: str) -> None:
+    """More words than anybody can say are refused before anything is done with them."""
+    with pytest.raises(UpstreamError, match="longer than anybody"):
+        heard(body, kind)
+
+
 times = st.one_of(
     st.floats(), st.integers(-(2**63), 2**63), st.text(max_size=5), st.none(), st.booleans()
 )
@@ -240,6 +256,20 @@ def test_what_says_nothing_of_speakers_is_the_services_error(body: bytes) -> Non
 
 
 # ---- what is asked
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (orjson.dumps([[0.0, 1.0, "a"]] * 20_001), JSON),
+        (b"SPEAKER a 1 0 1 <NA> <NA> b\n" * 20_001, "text/plain"),
+        (b" " * (1 << 24) + b"[]", JSON),
+    ],
+)
+def test_a_diarizer_that_writes_without_end_stops_nobody(body: bytes, kind: str) -> None:
+    """More turns than there can be are refused before anything is done with them."""
+    with pytest.raises(UpstreamError, match="more turns"):
+        told(body, kind)
 
 
 def test_words_are_asked_for_whatever_the_caller_wants() -> None:

@@ -5,7 +5,8 @@ What is looked for, by what it looks like:
     turns       a list under `segments`, `turns`, `diarization`, … of objects with a speaker and
                 times, or of lines `0.00 5.34 speaker_0`; or for each speaker a list of pairs
     voices      embeddings by speaker under `speakers`, `embeddings`, `speaker_embeddings`
-Raises `UpstreamError` for what is neither.
+Raises `UpstreamError` for what is neither, and for more turns than there can be: a service that
+writes on without end would stop everybody.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,15 +25,18 @@ _WHO = ("speaker", "speaker_id", "speaker_label", "label", "name", "id", "spk")
 _START = ("start", "start_time", "startTime", "begin", "from")
 _END = ("end", "end_time", "endTime", "stop", "to")
 _VECTORS = ("embedding", "embeddings", "centroid", "vector")
-TURNS, SPEAKERS, DIMENSIONS = 200_000, 200, 4096
+TURNS, SPEAKERS, DIMENSIONS = 20_000, 200, 4096
+BYTES = 16 << 20
 
 
 def diarized(body: bytes, content_type: str, source: str) -> Diarized:
     """`source` is who answered, for the error."""
+    if len(body) > BYTES:
+        raise _endless(source)
     kind = content_type.partition(";")[0].strip().lower()
     written = body.decode("utf-8", "replace")
     if "json" not in kind and (kind.startswith("text/") or written.lstrip().startswith("SPEAKER ")):
-        return Diarized(_sorted(rttm(written)))
+        return Diarized(_sorted(rttm(written), source))
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -44,7 +48,7 @@ def diarized(body: bytes, content_type: str, source: str) -> Diarized:
     turns = _turns(parsed)
     if turns is None:
         raise _unreadable(source)
-    return Diarized(_sorted(turns), _voices(parsed), moment(parsed.get("duration")))
+    return Diarized(_sorted(turns, source), _voices(parsed), moment(parsed.get("duration")))
 
 
 def _unreadable(source: str) -> UpstreamError:
@@ -53,8 +57,18 @@ def _unreadable(source: str) -> UpstreamError:
     )
 
 
-def _sorted(turns: list[Turn]) -> tuple[Turn, ...]:
-    return tuple(sorted(turns[:TURNS], key=lambda turn: (turn.start, turn.end, turn.speaker)))
+def _endless(source: str) -> UpstreamError:
+    return UpstreamError(
+        f"The answer of {source} tells of more turns than there can be.",
+        source=source,
+        advice="Look into the log of that service.",
+    )
+
+
+def _sorted(turns: list[Turn], source: str) -> tuple[Turn, ...]:
+    if len(turns) > TURNS:
+        raise _endless(source)
+    return tuple(sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker)))
 
 
 def rttm(written: str) -> list[Turn]:
