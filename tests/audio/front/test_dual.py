@@ -301,6 +301,15 @@ async def test_telling_apart_needs_a_service_where_it_was_asked_for(
         assert not asr.calls
 
 
+async def test_an_engine_that_refuses_one_channel_ends_all_of_it(ear: Ear, tmp_path: Path) -> None:
+    """Its error is told, and nobody goes on hearing or looking for echo."""
+    asr = ScriptedEngine(whole({"error": {"message": "no such language"}}, 400))
+    async with room(ear, tmp_path, asr=asr) as here:
+        got = await merged(here, BOTH)
+        assert got.status == 400
+        assert got.error["source"] == "ears"
+
+
 async def test_a_channel_that_is_too_long_is_refused(ear: Ear, tmp_path: Path) -> None:
     """By the limit of transcription, or of telling speakers apart where that is done."""
     async with room(ear, tmp_path, asr=hears(), audio={"max_transcribe_seconds": 10}) as here:
