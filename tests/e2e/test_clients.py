@@ -16,6 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.audio.stream.made import frames, speech
 from tests.e2e.running import ONE, TWO, House, running_house, until
 
 pytestmark = pytest.mark.sim
@@ -250,6 +251,26 @@ def test_a_websocket_is_tunnelled(house: House) -> None:
             socket.recv()
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "enough")
+    nothing_in_flight(house)
+
+
+def test_speech_is_written_down_while_it_is_spoken(house: House) -> None:
+    """A service that only hears recordings is enough, and the stream is one request of its own."""
+    said = speech(0.5, 12, 1.0)
+    with connect(house.url.replace("http", "ws") + "/v1/audio/stream") as socket:
+        for frame in frames(said.pcm):
+            socket.send(frame)
+        socket.send(json.dumps({"type": "stop"}))
+        with suppress(ConnectionClosed):
+            seen = [json.loads(socket.recv())]
+            while True:
+                seen.append(json.loads(socket.recv()))
+    final = next(one for one in seen if one["type"] == "final")
+    assert "simulated" in final["text"]
+    assert seen[-1]["code"] == 1000
+    rows = house.http.get("/api/v1/activity").json()["requests"]
+    live = next(row for row in rows if row["route"] == "/v1/audio/stream")
+    assert live["audio_seconds"] == pytest.approx(len(said.pcm) / 32_000, abs=0.01)
     nothing_in_flight(house)
 
 

@@ -27,6 +27,9 @@ class Kept:
     def __iter__(self) -> Iterator[Stream]:
         return iter(list(self._streams.values()))
 
+    def __contains__(self, token: object) -> bool:
+        return token in self._streams
+
     def __len__(self) -> int:
         return len(self._streams)
 

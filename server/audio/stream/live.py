@@ -122,16 +122,17 @@ class Live(Way):
         route = resolved(crew.router, self._operation, name, passage.caller)
         passage.model = route.model
         crew.gatekeeper.allow(passage.caller, self._operation, route)
-        stream, after = self._door.open(passage, route)
-        if (await self._receive())["type"] != "websocket.connect":
-            raise ClientClosed("The client left before it was connected.")
-        self._stream = stream
-        await self._accept()
-        self._pace = Pace(crew.monotonic(), stream.rules.buffer)
-        self._slice = stream.inlet.bytes_of(1.0)
-        dropped = True
+        self._stream, after = self._door.open(passage, route)
+        stream = self._stream
+        dropped = after is not None  # a new one that nobody was told of is not waited for
         try:
             self._door.opened(self, stream)
+            if (await self._receive())["type"] != "websocket.connect":
+                raise ClientClosed("The client left before it was connected.")
+            await self._accept()
+            dropped = True
+            self._pace = Pace(crew.monotonic(), stream.rules.buffer)
+            self._slice = stream.inlet.bytes_of(1.0)
             self._hello(stream, after)
             dropped = await self._listen()
         except SparkError as error:

@@ -213,7 +213,8 @@ class Streams:
         query = scope["query_string"]
         if operation.path == REALTIME and b"intent=transcription" not in query:
             return False
-        if b"resume=" in query:
+        token = Asked(operation, scope).token
+        if token is not None and (token in self.kept or hashed(token) in self._saved):
             return True
         try:
             route = crew.router.resolve(operation, named(operation, scope))

@@ -61,6 +61,12 @@ class Asked:
             or "realtime" in self._scope.get("subprotocols", ())
         )
 
+    @property
+    def token(self) -> str | None:
+        """Of the stream that is to be taken up again."""
+        token = self._given.get("resume")
+        return None if token is None else token[:_TOKEN]
+
     def face(self, request_id: str) -> Face:
         choice = Choice(rate=RATE) if self.realtime else Choice()
         if not self.realtime:
@@ -70,10 +76,9 @@ class Asked:
         return Realtime(request_id, choice, events=events)
 
     def read(self) -> Query:
-        given = self._given
-        token = given.get("resume")
+        given, token = self._given, self.token
         if token is not None:
-            return Query(Choice(), token[:_TOKEN], _whole(given, "after") or 0)
+            return Query(Choice(), token, _whole(given, "after") or 0)
         body: dict[str, Any] = {
             "model": named(self._operation, self._scope),
             "language": given.get("language"),
