@@ -83,9 +83,9 @@ class Studio:
         given = {"model": "ears", "response_format": "verbose_json", **form}
         return self._asked("label-merge", files, given).json()
 
-    def said(self, text: str, voice: str) -> bytes:
+    def said(self, text: str, voice: str, form: str = "wav") -> bytes:
         """Text as sound."""
-        body = {"model": "voices", "input": text, "voice": voice, "response_format": "wav"}
+        body = {"model": "voices", "input": text, "voice": voice, "response_format": form}
         got = self.http.post("/v1/audio/speech", json=body)
         assert got.status_code == 200, got.text
         return got.content
