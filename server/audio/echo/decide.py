@@ -12,8 +12,9 @@ from server.audio.echo.model import Leak, Line, Wanted
 SHARE = 0.05
 """Of the blocks in which the far side speaks so many must be found in the microphone."""
 BOTH_THE_SAME = 0.98
-ALONE = 0.05
-OFTEN_ALONE = 0.15
+ALONE = 0.1
+LESS = 0.5
+"""What a swapped microphone hears alone is a part of what the other channel does."""
 TOGETHER = 0.3
 """Seconds of delay from which two recordings did not begin together."""
 
@@ -81,7 +82,9 @@ def swapped(leak: Leak) -> bool:
     round."""
     if leak.line is None or same(leak) or leak.clear < max(2, 0.5 * leak.blocks):
         return False
-    return leak.line.delay < 0 and leak.near_alone <= ALONE and leak.far_alone >= OFTEN_ALONE
+    return (
+        leak.line.delay < 0 and leak.near_alone <= LESS * leak.far_alone and leak.far_alone >= ALONE
+    )
 
 
 def lag(leak: Leak, seconds: float, *, one_file: bool) -> Line | None:
