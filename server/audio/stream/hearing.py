@@ -119,6 +119,11 @@ class Hearing:
             lost, again = error, error.retryable or isinstance(error, UpstreamError)
             self._log.info("window not heard", error=lost.code, source=lost.source, again=again)
             outcome = lambda: taker.lost(window, lost, again=again)  # noqa: E731
+        except Exception:
+            # A bug of ours costs this window, and is told; the stream would wait for ever.
+            self._log.exception("window failed")
+            broken = SparkError("A window of the stream could not be heard: see the log.")
+            outcome = lambda: taker.lost(window, broken, again=False)  # noqa: E731
         finally:
             found.busy -= 1
             self._tasks.pop(taker, None)

@@ -1,5 +1,6 @@
 """The small parts of a stream, each by itself."""
 
+import asyncio
 import math
 from random import Random
 
@@ -12,8 +13,9 @@ from server.audio.model import Word
 from server.audio.stream.agree import Agreement, beyond
 from server.audio.stream.ends import FRAME, Edge, Ends
 from server.audio.stream.faces.choice import Choice, formatted, strictness
+from server.audio.stream.hearing import Hearing
 from server.audio.stream.inlet import Inlet, table
-from server.audio.stream.model import RATE
+from server.audio.stream.model import RATE, Setup, Window
 from server.audio.stream.outbox import MOST, Outbox
 from server.audio.stream.pace import AHEAD, SPEED, Pace
 from server.audio.stream.places import members, ours, places
@@ -21,7 +23,8 @@ from server.audio.stream.ring import Ring
 from server.audio.stream.service import voices
 from server.audio.stream.turns import Turns
 from server.audio.stream.vocabulary import Vocabulary
-from server.base.errors import InvalidValue
+from server.audio.transcript import Transcript
+from server.base.errors import InvalidValue, SparkError
 from server.config.model import Service
 from tests.audio.stream.made import speech
 
@@ -198,6 +201,38 @@ def test_a_ring_forgets_at_its_front_only() -> None:
     assert ring.start == 90
     ring.forget(999)
     assert len(ring) == 0
+
+
+class Broken:
+    """A stream whose request breaks in a way that nobody foresaw."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+
+    def cut(self) -> Window | None:
+        return Window(1, 0.0, b"", Setup())
+
+    async def ask(self, window: Window) -> Transcript:
+        raise KeyError(window.number)
+
+    def heard(self, _window: Window, _found: Transcript) -> None:
+        raise AssertionError("it was not")
+
+    def lost(self, _window: Window, error: SparkError, *, again: bool) -> None:
+        self.told.put_nowait((error.code, again))
+
+    def waits(self, _position: int) -> None:
+        pass
+
+
+async def test_a_bug_costs_a_window_and_not_the_stream() -> None:
+    """And its place is free again."""
+    hearing, one, other = Hearing(lambda _pool: 1), Broken(), Broken()
+    hearing.want("kind:asr", one, 0.0)
+    hearing.want("kind:asr", other, 1.0)
+    assert await one.told.get() == ("internal", False)
+    assert await other.told.get() == ("internal", False)
+    await hearing.close()
 
 
 # ---- formats
