@@ -78,13 +78,13 @@ def same(leak: Leak) -> bool:
 
 def swapped(leak: Leak) -> bool:
     """A microphone hears the far side later, and what it alone hears is the near side. Where
-    everything in the microphone channel is in the other one too, and before, it is the other way
-    round."""
-    if leak.line is None or same(leak) or leak.clear < max(2, 0.5 * leak.blocks):
+    everything in the microphone channel is in the other one too, and a moment before, it is the
+    other way round."""
+    line = leak.line
+    if line is None or same(leak) or leak.clear < max(2, 0.5 * leak.blocks):
         return False
-    return (
-        leak.line.delay < 0 and leak.near_alone <= LESS * leak.far_alone and leak.far_alone >= ALONE
-    )
+    way = -TOGETHER <= line.delay < 0  # more is no way through a room
+    return way and leak.far_alone >= ALONE and leak.near_alone <= LESS * leak.far_alone
 
 
 def lag(leak: Leak, seconds: float, *, one_file: bool) -> Line | None:
