@@ -10,7 +10,7 @@ from server.engine.weights.shelf import MissingWeights
 
 def need(name: str) -> Any:
     """The module `name`. Raises MissingWeights when the extra is not installed."""
-    # Else onnxruntime (1.31), once imported by whomever, makes itself a device id and tells its maker
+    # Else onnxruntime (1.31), whoever imports it, makes itself a device id and tells its maker
     # what is done with it.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
