@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from server.audio.echo.track import RATE, Samples
+from server.audio.echo.samples import RATE, Samples
 
 FRAME = RATE // 100
 LATE = 180

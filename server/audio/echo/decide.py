@@ -6,7 +6,7 @@ words go is decided by `server.audio.channels`, with the text beside the sound.
 
 from typing import NamedTuple
 
-from server.audio.echo.levels import Loudness
+from server.audio.echo.loudness import Loudness
 from server.audio.echo.model import Leak, Line, Wanted
 
 SHARE = 0.05

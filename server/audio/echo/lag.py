@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from server.audio.echo.model import Line
-from server.audio.echo.track import RATE, Wave
+from server.audio.echo.samples import RATE, Wave
 
 BAND = (200.0, 4000.0)
 """Hz where speech is and most loudspeakers and microphones work."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from server.audio.echo.lag import Found, lag, line, on_line
 from server.audio.echo.model import Leak, Line
-from server.audio.echo.track import RATE, Track, Wave
+from server.audio.echo.samples import RATE, Wave
+from server.audio.echo.track import Track
 
 BLOCK = 1 << 17
 """Samples: 8.2 s."""

@@ -12,7 +12,7 @@ detector of double talk. Owns the filter of one recording. Runs in the ear's pro
 import numpy as np
 from numpy.typing import NDArray
 
-from server.audio.echo.track import Wave
+from server.audio.echo.samples import Wave
 
 BLOCK = 1024
 """Samples: 64 ms."""

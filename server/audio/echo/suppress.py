@@ -13,10 +13,11 @@ import numpy as np
 
 from server.audio.echo.canceller import FRAME, LATE, Aec3, Canceller
 from server.audio.echo.leak import QUIET
-from server.audio.echo.levels import COLUMNS
 from server.audio.echo.linear import BLOCK, Linear
+from server.audio.echo.loudness import COLUMNS
 from server.audio.echo.model import Line
-from server.audio.echo.track import RATE, Samples, Track
+from server.audio.echo.samples import RATE, Samples
+from server.audio.echo.track import Track
 
 PIECE = 5120 * 5
 """Samples: whole frames of the canceller (160) and whole blocks of the filter (1024)."""

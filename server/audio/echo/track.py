@@ -10,12 +10,8 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-RATE = 16_000
-WIDTH = 2
-Samples = NDArray[np.int16]
-Wave = NDArray[np.float32]
+from server.audio.echo.samples import WIDTH, Samples, Wave
 
 
 class Track:

@@ -1,4 +1,4 @@
-"""The form of label-merge with recordings. Pure.
+"""The form of label-merge with recordings.
 
 Owns the fields that two channels need beside those of a transcription, and which file is which
 channel: two files `mic` and `system`, one of them alone, or one `file` with a channel for each.

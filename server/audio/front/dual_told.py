@@ -1,4 +1,4 @@
-"""What an answer about two channels has beside the conversation. Pure.
+"""What an answer about two channels has beside the conversation.
 
 Owns the fields `removed`, `bleed_ratio`, `echo` and `warnings`. No word is repeated in them where
 the transcript is scrubbed.

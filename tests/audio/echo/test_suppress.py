@@ -9,10 +9,11 @@ import pytest
 
 from server.audio.echo.decide import judged
 from server.audio.echo.leak import measure
-from server.audio.echo.levels import Levels, Loudness
+from server.audio.echo.levels import Levels
+from server.audio.echo.loudness import Loudness
 from server.audio.echo.model import Line
+from server.audio.echo.samples import Samples
 from server.audio.echo.suppress import suppress
-from server.audio.echo.track import Samples
 from tests.audio.echo.conftest import BOTH_FROM, NEAR_FROM, SECONDS, Files, Meeting
 from tests.audio.echo.rooms import voice, write
 
