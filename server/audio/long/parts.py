@@ -16,7 +16,9 @@ Which failures are worth another try:
 * The service is busy or loading (429, 503): the part is asked again after what `Retry-After` says,
   and until then no other part is asked either, for it would be told the same. This does not use up
   the tries of a part. It ends when nothing is asked any more and for `patience` seconds nothing was
-  heard, or for twice as long whatever is asked: then all that is left are gaps.
+  heard, or for twice as long whatever is asked: then all that is left are gaps. A service that is
+  not there (503, and not because it loads) from the beginning on is waited for as long as one that
+  fails: `rests` together.
 * The service failed or was too slow (408, 5xx): each part is asked again after each of `rests`.
 * The part was refused (any other 4xx): the same sound would be refused again, it is a gap at once.
 * Something that has nothing to do with the part (`EVERYWHERE`: no key, no such model, no room on
@@ -39,6 +41,7 @@ from server.audio.long.model import Rules
 BUSY = frozenset({429, 503})
 EVERYWHERE = frozenset({401, 403, 404, 405, 499, 507})
 TOO_SLOW = 408
+ABSENT, LOADING = 503, "model_loading"
 HOPELESS = 3
 LONGEST_REST = 120.0
 """A service may say `Retry-After: 86400`; the caller is still waiting."""
@@ -249,7 +252,7 @@ def _noted(record: Parts, event: Event, now: float, rules: Rules) -> Parts:
     since = now if record.busy_since is None else record.busy_since
     # A part that is asked may be worked on. It may as well stand in the line of a service that
     # never answers, and then there is always one.
-    waits = rules.patience * (2 if record.numbers(State.ASKED) else 1)
+    waits = _patience(record, part.failure, rules) * (2 if record.numbers(State.ASKED) else 1)
     if now - since < waits:
         return replace(record, busy_since=since, held=max(record.held, part.until))
     # It was waited for long enough: none of the others would be told anything else.
@@ -257,6 +260,15 @@ def _noted(record: Parts, event: Event, now: float, rules: Rules) -> Parts:
     gap = replace(part, state=State.GAP)
     parts = tuple(gap if n in left else one for n, one in enumerate(record.parts))
     return replace(record, parts=parts, given_up=(*record.given_up, *sorted(left)))
+
+
+def _patience(record: Parts, failure: Failure, rules: Rules) -> float:
+    """A service that never answered and cannot be reached is not waited for as a busy one is: who
+    asks would wait in vain, where a short recording is told at once."""
+    absent = failure.status == ABSENT and failure.code != LOADING
+    if absent and not record.numbers(State.HEARD):
+        return min(rules.patience, sum(rules.rests))
+    return rules.patience
 
 
 def _ended(record: Parts) -> Over | None:

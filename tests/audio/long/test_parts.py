@@ -137,6 +137,20 @@ def test_a_service_that_stays_busy_is_given_up_when_nobody_else_is_heard() -> No
         assert not record.numbers(*parts.OPEN)
 
 
+def test_a_service_that_is_not_there_is_not_waited_for_as_a_busy_one() -> None:
+    """Nothing was heard: who asks is told as soon as of a service that fails."""
+    absent = Failure(503, "unavailable", "nothing listens there", 2.0)
+    record, _ = run(2)
+    now = 0.0
+    while not record.over and now < 1000:
+        for number in record.numbers(State.ASKED):
+            record, _ = advance(record, Missed(number, absent), now, RULES)
+        now += 1.0
+        record, _ = advance(record, Due(), now, RULES)
+    assert sum(RULES.rests) <= now <= sum(RULES.rests) + 5
+    assert record.over
+
+
 def test_what_is_refused_everywhere_ends_the_recording_at_once() -> None:
     """A key that does not count is not tried on two thousand parts."""
     record, effects = run(5, (0.0, Missed(1, NO_KEY)))
