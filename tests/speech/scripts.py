@@ -1,13 +1,13 @@
 """What is said in the sounds of these tests, and by whom.
 
-Written for these tests and for nothing else: no threshold was chosen by listening to it. No digits,
-no names, spelling that is the same on both sides of the ocean; what an error rate counts shall be
-what was misheard.
+Written for these tests and for nothing else: choose no threshold by listening to it. No digits, no
+names, spelling that is the same on both sides of the ocean; what an error rate counts shall be what
+was misheard.
 """
 
 from dataclasses import dataclass
 
-# Two women and two men. The figures that chose our rules came from af_heart and am_michael.
+# Two women and two men.
 ANNE, BEN, CLARA, DAVID = "af_bella", "am_fenrir", "bf_emma", "bm_george"
 
 

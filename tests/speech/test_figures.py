@@ -1,7 +1,7 @@
 """How well it hears and who it thinks it heard: measured through the gateway, on real speech.
 
-The sounds were made for this file (`scripts`): no rule of the product was chosen by listening to
-them. Each test asserts the bound that the product promises; the figure itself is in the failure
+The sentences were written for this file (`scripts`), and no rule of the product was chosen by them.
+Each test asserts the bound that the product promises; the figure itself is in the failure
 message, and printed (`pytest -s`).
 """
 
