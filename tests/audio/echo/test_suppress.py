@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from server.audio.echo.canceller import LATE
 from server.audio.echo.decide import judged
 from server.audio.echo.leak import measure
 from server.audio.echo.levels import Levels
@@ -73,7 +74,7 @@ class Late:
     """A canceller that takes nothing away, and is late as the real one is."""
 
     def __init__(self) -> None:
-        self._held: Samples = np.zeros(180, dtype=np.int16)
+        self._held: Samples = np.zeros(LATE, dtype=np.int16)
 
     def __call__(self, far: Samples, mic: Samples) -> Samples:
         del far
