@@ -1,8 +1,8 @@
 """How well it hears and who it thinks it heard: measured through the gateway, on real speech.
 
-The sentences were written for this file (`scripts`); choose no rule of the product by them. Each test
-asserts the bound that the product promises; the figure itself is in the failure message, and printed
-(`pytest -s`).
+The sentences were written for this file (`scripts`); choose no rule of the product by them. Each
+test asserts the bound that the product promises; the figure itself is in the failure message, and
+printed (`pytest -s`).
 """
 
 import json
