@@ -19,7 +19,7 @@ from server.audio.front.options import Options
 from server.audio.sound.model import Piece
 from server.audio.sound.wav import MEDIA_TYPE, wav_bytes, wav_length
 from server.audio.transcript import Diarized, Transcript
-from server.base.errors import InvalidRequest, NotFound
+from server.base.errors import InvalidRequest, NotFound, SparkError
 from server.gateway.model import Caller, Operation
 from server.gateway.operations import OPERATIONS
 from server.gateway.way import Crew
@@ -135,17 +135,29 @@ async def _asked(
             yield some
         yield made.tail
 
-    return await ask(
-        asker.crew,
-        Inner(
-            operation,
-            asker.caller,
-            f"{asker.request_id}.{name}",
-            made.content_type,
-            body,
-            made.length(wav_length(piece)),
-        ),
+    inner = Inner(
+        operation,
+        asker.caller,
+        f"{asker.request_id}.{name}",
+        made.content_type,
+        body,
+        made.length(wav_length(piece)),
     )
+    try:
+        return await ask(asker.crew, inner)
+    except SparkError as error:
+        _unsaid(error, asker.options)
+        raise
+
+
+def _unsaid(error: SparkError, options: Options) -> None:
+    """What a service says of a refusal may repeat what it was sent, or heard: nobody scrubs that.
+    It would be told as an error, or as the reason of a gap."""
+    if options.scrub is not None and error.source != _OWN and error.status < 500:
+        error.message = (
+            f"{error.source} refused a part (status {error.status}); what it said of it is not "
+            "repeated, since the text is scrubbed."
+        )
 
 
 def _kind(got: Got) -> str:

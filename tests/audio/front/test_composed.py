@@ -187,3 +187,28 @@ async def test_a_service_that_is_busy_for_good_is_not_waited_for_long(
         assert here.desk.rules_for(2).patience == 5
         assert here.desk.rules_for(600).patience == 300
         assert here.desk.rules_for(36_000).patience == here.running.settings.queue_seconds
+
+
+@pytest.mark.parametrize("seconds", [3, 32])
+async def test_what_a_service_says_of_scrubbed_sound_is_not_repeated(
+    seconds: int, ear: Ear, tmp_path: Path
+) -> None:
+    """Neither as an error nor as the reason of a gap: nobody has scrubbed it."""
+
+    async def answer(call: Call, send: Send) -> None:
+        if len(asr.calls) == 1:
+            await whole({"text": "x", "words": words("tick")})(call, send)
+            return
+        await whole({"error": {"message": "cannot say 4111 1111 1111 1111"}}, 422)(call, send)
+
+    asr = ScriptedEngine(answer)
+    cuts = {"long_seconds": 10, "part_seconds": 10}
+    async with room(
+        ear, tmp_path, asr=asr, audio=cuts, services={"dialect": "nim", "max_in_flight": 1}
+    ) as here:
+        if seconds < 10:
+            await here.ask(wav(seconds), language="en-US", scrub="true")
+        got = await here.ask(wav(seconds), language="en-US", scrub="true")
+        assert got.status == (422 if seconds < 10 else 200)
+        assert b"is not repeated" in got.body
+        assert b"4111" not in got.body
