@@ -96,6 +96,13 @@ def test_text_alone_is_a_transcript_too(body: Any, kind: str) -> None:
     assert (heard(body, kind).text, heard(body, kind).words) == ("Hello.", ())
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "9" * 400])
+def test_a_number_that_is_none_costs_no_transcript(number: str) -> None:
+    """Python's own writer of JSON writes `NaN` and `Infinity`."""
+    body = f'{{"text": "a", "words": [{{"word": "a", "start": 1, "probability": {number}}}]}}'
+    assert heard(body.encode()).words == (Word("a", 1.0, 1.0),)
+
+
 def test_a_word_without_times_lies_between_its_neighbours() -> None:
     """It is never lost: numbers are what aligners give no times for."""
     found = heard(

@@ -11,6 +11,7 @@ is no transcript at all, and for more than anybody can have said: every word of 
 and a service that writes on without end would stop everybody.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,8 +54,8 @@ def transcript(body: bytes, content_type: str, source: str) -> Transcript:
     if kind.startswith("text/") and kind != "text/json":
         return _said(body.decode("utf-8", "replace"), source)
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        parsed = _parsed(body)
+    except (ValueError, RecursionError):
         raise _unreadable(source) from None
     if isinstance(parsed, str):
         return _said(parsed, source)
@@ -62,6 +63,14 @@ def transcript(body: bytes, content_type: str, source: str) -> Transcript:
     if found is None:
         raise _unreadable(source)
     return _transcript(found, source)
+
+
+def _parsed(body: bytes) -> Any:
+    """Python's own writer of JSON puts `NaN` where a recogniser is sure of nothing."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body, parse_constant=lambda _: None, parse_int=float)
 
 
 def _said(said: str, source: str) -> Transcript:
