@@ -12,7 +12,7 @@ from server.audio.formats import segments
 from server.audio.model import Said, Segment, Word
 from server.audio.scrub import Wanted
 from server.audio.scrub.people import installed
-from server.audio.scrub.segments import Report, scrubbed
+from server.audio.scrub.segments import Gone, Report, scrubbed
 from server.audio.scrub.transcripts import scrubbed_words
 from server.base.errors import InvalidValue
 
@@ -107,6 +107,28 @@ def test_a_number_over_a_pause_is_found() -> None:
     ]
     lines, _ = clean([*said[:6], *late])
     assert lines == ["A: [PHONE_1]", "A: [PHONE_1]"]
+
+
+def test_what_is_left_of_a_number_is_taken_out_too() -> None:
+    """Words that were taken for the loudspeaker's are gone; the rest is as private as the whole."""
+    far = talk(("B", "please charge 4111 1111 1111 1111 now"))
+    near = [one._replace(speaker="A", channel="mic") for one in far]
+    gone = Gone("mic", tuple(near[index].word for index in (0, 1, 2, 4)))
+    left = [near[index] for index in (3, 5, 6)]
+    done, report = scrubbed(segments([*far, *left]), Wanted(), gone=gone)
+    assert [f"{one.speaker}: {one.text}" for one in done] == [
+        "B: please charge [CARD_1] now", "A: [CARD_1] now",
+    ]  # fmt: skip
+    assert [one.words for one in report.taken] == [4, 2]
+    assert report.values == {"[CARD_1]": "4111 1111 1111 1111"}
+
+
+def test_what_is_wholly_gone_is_not_told() -> None:
+    """It is in nothing that comes back, so nothing stands for it."""
+    said = [one._replace(channel="mic") for one in talk(("A", "I see"))]
+    gone = Gone("mic", (Word("ada@example.com", 5, 6),))
+    done, report = scrubbed(segments(said), Wanted(), gone=gone)
+    assert (done[0].text, report.taken, report.values) == ("I see", (), {})
 
 
 def test_two_findings_may_share_a_word() -> None:

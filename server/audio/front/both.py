@@ -26,6 +26,7 @@ from server.audio.front.written import Composed, lettered
 from server.audio.long.model import LongDiarized, LongTranscript, Progress, Rules
 from server.audio.long.service import diarized, transcribed
 from server.audio.model import Gap, Said
+from server.audio.scrub.segments import Gone
 from server.audio.sound.ear import Ear
 from server.audio.sound.model import Decoded
 from server.audio.speakers.link import Known
@@ -101,7 +102,8 @@ async def conversed(work: Work) -> Composed:
     moved = _moved(work, listening)
     made = await asyncio.to_thread(_merged, work, results, listening, moved)
     said = _named(work.asked, [one for line in made.segments for one in line.words])
-    said, beside = await finished(said, work.asked.options, work.referee)
+    gone = Gone(NEAR, tuple(one.word for one in made.removed))
+    said, beside = await finished(said, work.asked.options, work.referee, gone)
     return Composed(
         said,
         seconds=work.seconds + (abs(moved.delay) if moved else 0.0),

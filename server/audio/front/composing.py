@@ -20,6 +20,7 @@ from server.audio.long.model import LongDiarized, LongTranscript, Progress, Rule
 from server.audio.long.service import diarized, transcribed
 from server.audio.model import Gap, Said, Word
 from server.audio.referee.model import Refereed
+from server.audio.scrub.segments import NOTHING, Gone
 from server.audio.scrub.transcripts import scrubbed_words
 from server.audio.sound.model import Decoded
 from server.audio.speakers.link import Known
@@ -72,9 +73,10 @@ async def composed(work: Work, tell: Tell, tell_apart: Tell) -> Composed:
 
 
 async def finished(
-    said: tuple[Said, ...], options: Options, referee: Referee | None
+    said: tuple[Said, ...], options: Options, referee: Referee | None, gone: Gone = NOTHING
 ) -> tuple[tuple[Said, ...], dict[str, Any]]:
-    """What the referee and the scrubbing make of it, and the fields that tell of it."""
+    """What the referee and the scrubbing make of it, and the fields that tell of it. `gone` are
+    words that were taken out of it: part of a number, it may be, that is there without them."""
     beside: dict[str, Any] = {}
     if referee is not None:
         ruled = await referee(said)
@@ -82,7 +84,9 @@ async def finished(
         beside |= ruled.to_dict(text=options.scrub is None)
     if options.scrub is not None:
         wish = options.scrub
-        said, beside["scrub"] = await scrubbed_words(said, wish.wanted, reversible=wish.reversible)
+        said, beside["scrub"] = await scrubbed_words(
+            said, wish.wanted, reversible=wish.reversible, gone=gone
+        )
     return said, beside
 
 

@@ -8,6 +8,9 @@ It is looked for twice. Once in everything in the order in which it was said, si
 word that was given to the wrong speaker, may lie in the middle of a number. And once in what each
 speaker said, since people who dictate a number are interrupted ("uh-huh") after each part of it.
 What goes over several segments has the same placeholder in each of them.
+
+Where words were taken out of a channel before, such as those of the loudspeaker, it is looked for
+in the whole of that channel too: what is left of a number of which a part is gone looks like none.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from server.audio.model import Said, Segment
+from server.audio.model import Said, Segment, Word
 from server.audio.scrub.find import detectors, find
 from server.audio.scrub.model import Detector, Kind, Language, Wanted
 from server.audio.scrub.replace import Placeholders, replaced
@@ -81,12 +84,22 @@ def _rounded(time: tuple[float, float]) -> list[float]:
     return [round(time[0], 3), round(time[1], 3)]
 
 
+class Gone(NamedTuple):
+    """What was taken out of `channel` already: it is nowhere in what comes back."""
+
+    channel: str
+    words: Sequence[Word] = ()
+
+
+NOTHING = Gone("")
+
+
 def scrubbed(
-    segments: Sequence[Segment], wanted: Wanted, people: People = nobody
+    segments: Sequence[Segment], wanted: Wanted, people: People = nobody, gone: Gone = NOTHING
 ) -> tuple[tuple[Segment, ...], Report]:
     """The same segments at the same times; words of one finding are one word."""
     words = [said for one in segments for said in one.words]
-    texts = _texts(segments)
+    texts = [_line(said.word) for said in words]
     everything = _Text(texts, range(len(words)))
     found = _findings(everything, wanted, people(everything.text))
     speakers = _by_speaker(segments)
@@ -95,6 +108,8 @@ def scrubbed(
         for indices in speakers.values():
             listed += _findings(_Text(texts, indices), wanted, ())
         found = _both(found, listed)
+    if gone.words:
+        found = _both(found, _before(words, texts, gone, wanted, people))
     names = Placeholders(wanted, [everything.text])
     found.sort(key=lambda one: next(iter(one.covers)))
     placed: dict[int, list[tuple[int, int, str]]] = {}
@@ -148,9 +163,9 @@ class _Text:
         }
 
 
-def _texts(segments: Sequence[Segment]) -> list[str]:
-    """One line each: what a word holds must not end the line of a rule."""
-    return [" ".join(said.word.text.split()) for one in segments for said in one.words]
+def _line(word: Word) -> str:
+    """What a word holds must not end the line of a rule."""
+    return " ".join(word.text.split())
 
 
 def _by_speaker(segments: Sequence[Segment]) -> dict[tuple[str | None, str | None], list[int]]:
@@ -170,6 +185,23 @@ def _findings(text: _Text, wanted: Wanted, people: Sequence[tuple[int, int]]) ->
         if covers:
             found.append(_Finding(one.kind, text.text[one.start : one.end], covers))
     return found
+
+
+def _before(
+    words: Sequence[Said], texts: Sequence[str], gone: Gone, wanted: Wanted, people: People
+) -> Iterator[_Finding]:
+    """What is found in a channel as it was before words of it were taken out, where something of it
+    is still there. What is gone is numbered behind what is there."""
+    there = len(words)
+    starts = [one.word.start for one in words] + [one.start for one in gone.words]
+    indices = [index for index, one in enumerate(words) if one.channel == gone.channel]
+    indices += range(there, len(starts))
+    indices.sort(key=starts.__getitem__)
+    whole = _Text([*texts, *map(_line, gone.words)], indices)
+    for one in _findings(whole, wanted, people(whole.text)):
+        covers = {index: span for index, span in one.covers.items() if index < there}
+        if covers:
+            yield one._replace(covers=covers)
 
 
 def _both(found: Iterable[_Finding], more: Iterable[_Finding]) -> list[_Finding]:

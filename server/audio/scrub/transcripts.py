@@ -14,7 +14,7 @@ from server.audio.formats import segments
 from server.audio.model import Said, Word
 from server.audio.scrub.model import Wanted
 from server.audio.scrub.people import people
-from server.audio.scrub.segments import nobody, scrubbed
+from server.audio.scrub.segments import NOTHING, Gone, nobody, scrubbed
 from server.gateway.client.here import Answered
 
 SECONDS = 900.0
@@ -22,9 +22,10 @@ SECONDS = 900.0
 
 
 async def scrubbed_words(
-    said: Iterable[Said], wanted: Wanted, *, reversible: bool = False
+    said: Iterable[Said], wanted: Wanted, *, reversible: bool = False, gone: Gone = NOTHING
 ) -> tuple[tuple[Said, ...], dict[str, Any]]:
-    """The words, and the report that the answer holds. Raises `InvalidValue` where names are to be
+    """The words, and the report that the answer holds. `gone` are words that were taken out before:
+    they say what those that are left were part of. Raises `InvalidValue` where names are to be
     found by who is not installed: ask `people.required` before a recording is heard for hours."""
     raw = orjson.dumps(
         {
@@ -36,6 +37,7 @@ async def scrubbed_words(
             "custom": wanted.custom,
             "find_names": wanted.find_names,
             "reversible": reversible,
+            "gone": [gone.channel, [[*one] for one in gone.words]],
         }
     )
     done = await apart.done("scrub-words", raw, answered, SECONDS, always=wanted.find_names)
@@ -56,7 +58,9 @@ def answered(raw: bytes) -> Answered:
     )
     looks = wanted.find_names and "name" in wanted.kinds
     before = segments(_said(one) for one in given["words"])
-    clean, report = scrubbed(before, wanted, people if looks else nobody)
+    channel, gone = given["gone"]
+    without = Gone(channel, tuple(Word(*one) for one in gone))
+    clean, report = scrubbed(before, wanted, people if looks else nobody, without)
     words = [_flat(said) for one in clean for said in one.words]
     shape = {"words": words, "report": report.to_dict(reversible=given["reversible"])}
     return Answered(orjson.dumps(shape))

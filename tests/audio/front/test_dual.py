@@ -236,6 +236,33 @@ async def test_what_is_scrubbed_is_in_no_list_either(ear: Ear, tmp_path: Path) -
         assert not any("word" in one for one in got.json["removed"])
 
 
+async def test_what_is_left_of_a_number_in_the_microphone_is_scrubbed(
+    ear: Ear, tmp_path: Path
+) -> None:
+    """The first four words are taken for the loudspeaker's: three parts of a card's number stay,
+    which nobody knows as one without the first."""
+    text = "please charge now 4111 1111 1111 1111 and mail ada@example.com"
+    system = [
+        {"word": word, "start": at / 2 + 1, "end": at / 2 + 1.4}
+        for at, word in enumerate(text.split())
+    ]
+    later = [0.0] * 4 + [8.0] * 6
+    mic = [
+        one | {"start": one["start"] + by, "end": one["end"] + by}
+        for one, by in zip(system, later, strict=True)
+    ]
+    async with room(ear, tmp_path, asr=hears(mic, system)) as here:
+        stereo = {"file": file(microphone(), FAR.wave)}
+        got = await merged(here, stereo, echo="off", scrub="true", response_format="verbose_json")
+        assert got.status == 200, got.body
+        assert b"1111" not in got.body
+        words = [(one["channel"], one["word"]) for one in got.json["words"]]
+        assert [word for side, word in words if side == "mic"] == [
+            "[CARD_1]", "and", "mail", "[EMAIL_1]",
+        ]  # fmt: skip
+        assert len(got.json["removed"]) == 4
+
+
 async def test_the_answer_may_come_as_events(ear: Ear, tmp_path: Path) -> None:
     """For recordings that take long: the last one holds what was found."""
     async with room(ear, tmp_path, asr=hears()) as here:
