@@ -5,8 +5,9 @@
                                                                      ├─ restart: finals, 1012
                                                                      └─ error: told, closed
 Owns that a stream is let in, shown, charged by the second and ended like any other request, that no
-client gets more of the loop than a few times real time, and that one which reads slowly is told
-less, and at last nothing. Refuses to know what sound means: that is the stream's.
+client gets more of the loop than a few times real time, nor by messages that carry no sound, and
+that one which reads slowly is told less, and at last nothing. Refuses to know what sound means:
+that is the stream's.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from server.audio.stream.faces.model import (
     Waits,
 )
 from server.audio.stream.model import Clear, Commit, Final, Partial, Told
-from server.audio.stream.pace import Pace
+from server.audio.stream.pace import CRUMB, CRUMBS, OFTEN, Bucket, Pace
 from server.audio.stream.speaker import Speaker
 from server.audio.stream.stay import every, overstayed
 from server.audio.stream.stream import Stream
@@ -66,7 +67,9 @@ class Live(Way):
     __slots__ = (
         "_amid",
         "_behind",
+        "_bucket",
         "_busy",
+        "_crumb",
         "_door",
         "_face",
         "_finished",
@@ -109,6 +112,8 @@ class Live(Way):
         self._busy = False
         self._fresh = self._seen = 0
         self._slice = 0  # bytes of one second
+        self._crumb = 0
+        self._bucket = Bucket()
         self._pace = Pace(passage.arrived, 0.0)
         self._listens: dict[str, Any] | None = None
         self._last = self._amid = passage.arrived
@@ -132,7 +137,7 @@ class Live(Way):
             await self._accept()
             dropped = True
             self._pace = Pace(crew.monotonic(), stream.rules.buffer)
-            self._slice = stream.inlet.bytes_of(1.0)
+            self._measure(stream)
             self._hello(stream, after)
             dropped = await self._listen()
         except SparkError as error:
@@ -233,7 +238,8 @@ class Live(Way):
         stream, face = self._stream, self._face
         if isinstance(command, Heard):
             await self._sound(command.data)
-        elif isinstance(command, Begin):
+            return
+        if isinstance(command, Begin):
             self._choose(command.choice)
             self._speaker.say(face.changed(stream.choice))
         elif isinstance(command, EndHere):
@@ -244,13 +250,28 @@ class Live(Way):
             stream.stop()
         elif isinstance(command, Ping):
             self._speaker.say(face.pong(command))
+        await self._paced()
+
+    async def _paced(self, price: float = 1.0) -> None:
+        """After a message that is no sound, or next to none: it may be the last for a moment."""
+        if self._stream.over:
+            return
+        now = self._crew.monotonic()
+        wait = self._bucket.came(now, price)
+        if self._bucket.endless(now):
+            raise SessionExpired(
+                f"Messages without sound come too fast, and do not stop: {OFTEN:g} a second are "
+                "read."
+            )
+        if wait > 0:
+            await asyncio.sleep(wait)
 
     def _hears(self, data: bytes) -> bool:
         """The usual message, as soon as it is here: a moment's sound that nobody has to wait for.
         False: it goes the way of all others."""
         stream = self._stream
         size = len(data)
-        if self._busy or size == 1 or size > self._slice or stream.listener is not self:
+        if self._busy or not self._crumb <= size <= self._slice or stream.listener is not self:
             return False
         self._fresh += size
         self._passage.bytes_in += size
@@ -278,6 +299,8 @@ class Live(Way):
                 while (wait := self._pace.wait(now, stream.pressing)) > 0 and not stream.over:
                     await self._eased(wait)
                     now = self._crew.monotonic()
+        if len(data) < self._crumb:
+            await self._paced(CRUMBS if data else 1.0)
 
     def _settle(self) -> None:
         """What came is counted as it was meant: another format may follow."""
@@ -326,7 +349,11 @@ class Live(Way):
             self._passage.model = route.model
         self._settle()
         stream.choose(choice)
-        self._slice = stream.inlet.bytes_of(1.0)
+        self._measure(stream)
+
+    def _measure(self, stream: Stream) -> None:
+        inlet = stream.inlet
+        self._slice, self._crumb = inlet.bytes_of(1.0), inlet.bytes_of(CRUMB)
 
     def _refused(self, error: SparkError) -> None:
         self._fault(error)

@@ -1,15 +1,15 @@
 """A recogniser that hears perfectly, sound whose words it knows, and a gateway before it."""
 
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
 import numpy as np
 import orjson
-from starlette.types import Send
+from starlette.types import Receive, Send
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -19,6 +19,9 @@ from server.audio.model import Word
 from server.audio.stream.model import RATE, SAMPLE, Rules
 from server.audio.stream.service import SOCKETS, Streams
 from server.config.model import Audio, Settings
+from server.gateway.model import Passage
+from server.gateway.operations import OPERATIONS
+from server.gateway.wire import NOTES
 from tests.gateway.made import Running, gateway, service
 from tests.gateway.running import Call, ScriptedEngine, begin, part, serve
 
@@ -153,6 +156,28 @@ async def house(ears: ScriptedEngine, **options: Any) -> AsyncIterator[House]:
             yield House(running, streams, audio, ears)
         finally:
             await streams.close()
+
+
+async def by_hand(
+    here: House,
+    receive: Receive,
+    send: Send,
+    path: str = PLAIN,
+    clock: Callable[[], float] | None = None,
+) -> Passage:
+    """One connection without a network, from its first message to its last."""
+    crew = here.running.crew if clock is None else replace(here.running.crew, monotonic=clock)
+    path, _, query = path.partition("?")
+    passage = Passage("req-1", crew.now(), crew.monotonic(), path)
+    scope: dict[str, Any] = {
+        "type": "websocket",
+        "path": path,
+        "query_string": query.encode(),
+        "headers": [],
+        NOTES: {},
+    }
+    await here.streams(crew, OPERATIONS[path], passage, (scope, receive, send))
+    return passage
 
 
 async def until(socket: ClientConnection, kind: str) -> list[dict[str, Any]]:

@@ -9,7 +9,18 @@ import pytest
 
 from server.audio.stream.faces.model import LONGEST, SHORT
 from server.audio.stream.live import STRIKES
-from tests.audio.stream.made import FRAME, Ears, finals, frames, house, rest, speech, until
+from server.audio.stream.pace import BURST, OFTEN, PATIENCE
+from tests.audio.stream.made import (
+    FRAME,
+    Ears,
+    by_hand,
+    finals,
+    frames,
+    house,
+    rest,
+    speech,
+    until,
+)
 from tests.audio.stream.test_realtime import WANTED
 
 NONSENSE = [
@@ -125,12 +136,67 @@ async def test_a_flood_is_slowed_down_and_loses_nothing() -> None:
     assert not any(one["type"] == "gap" for one in events)
 
 
+ENQ, EMPTY = b"\x05", b""
+APPEND = '{"type": "input_audio_buffer.append", "audio": ""}'
+CLEAR = '{"type": "input_audio_buffer.clear"}'
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/v1/audio/stream", ENQ),
+        ("/v1/audio/stream", EMPTY),
+        ("/v1/audio/stream", '{"type": "commit"}'),
+        (WANTED, CLEAR),
+        (WANTED, APPEND),
+    ],
+)
+async def test_a_flood_of_controls_is_slowed_down_and_ended(path: str, message: Any) -> None:
+    """After a burst, and as much as is read in the patience, whatever it consists of. The clock
+    goes on by a little less than one of them may take."""
+    now, read, told = 0.0, 0, []
+
+    async def receive() -> Any:
+        nonlocal now, read
+        read += 1
+        now += 0.999999 / OFTEN if read > BURST + 1 else 0.0
+        if read == 1:
+            return {"type": "websocket.connect"}
+        return {
+            "type": "websocket.receive",
+            "text" if isinstance(message, str) else "bytes": message,
+        }
+
+    async def send(said: Any) -> None:
+        told.append(said)
+
+    async with house(Ears(speech(0.1))) as here:
+        passage = await by_hand(here, receive, send, path, lambda: now)
+    assert BURST < read <= BURST + OFTEN * PATIENCE + 5
+    assert told[-1]["code"] == 1001
+    assert passage.error == "session_expired"
+
+
+async def test_controls_now_and_then_are_not_a_flood() -> None:
+    """As many as a client may send at once: each is answered, and what is said then is heard."""
+    said = speech(0.5, 6, 1.0)
+    async with house(Ears(said)) as here, here.connect() as socket:
+        for _ in range(int(BURST) - 1):
+            await socket.send(ENQ)
+        await socket.send(said.pcm)
+        await socket.send('{"type": "stop"}')
+        events = await rest(socket)
+    assert sum(one["type"] == "pong" for one in events) == BURST - 1
+    assert finals(events) == said.texts
+
+
 async def test_random_bytes_are_sound_like_any_other() -> None:
     """They cost what sound costs, and mean nothing to anybody."""
     noise = bytes(range(256)) * 400
+    few = noise[:4000]
     async with house(Ears(speech(0.1))) as here, here.connect() as socket:
         for size in (5, 7, 999, 6401):
-            for frame in frames(noise, size):
+            for frame in frames(noise if size > 99 else few, size):
                 await socket.send(frame)
         await socket.send('{"type": "stop"}')
         events = await rest(socket)

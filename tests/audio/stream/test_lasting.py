@@ -9,10 +9,17 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from server.audio.stream.live import ELSEWHERE, RESTART
-from server.gateway.model import Passage
-from server.gateway.operations import OPERATIONS
-from server.gateway.wire import NOTES
-from tests.audio.stream.made import FRAME, Ears, finals, frames, house, rest, speech, until
+from tests.audio.stream.made import (
+    FRAME,
+    Ears,
+    by_hand,
+    finals,
+    frames,
+    house,
+    rest,
+    speech,
+    until,
+)
 
 
 async def drop(socket: ClientConnection) -> None:
@@ -107,15 +114,6 @@ async def test_who_closes_on_purpose_is_not_waited_for() -> None:
 
 async def test_who_leaves_before_it_is_connected_leaves_nothing() -> None:
     async with house(Ears(speech(0.1))) as here:
-        crew, operation = here.running.crew, OPERATIONS["/v1/audio/stream"]
-        passage = Passage("req-1", crew.now(), crew.monotonic(), operation.path)
-        scope: dict[str, Any] = {
-            "type": "websocket",
-            "path": operation.path,
-            "query_string": b"",
-            "headers": [],
-            NOTES: {},
-        }
 
         async def gone() -> dict[str, Any]:
             return {"type": "websocket.disconnect", "code": 1006}
@@ -123,7 +121,7 @@ async def test_who_leaves_before_it_is_connected_leaves_nothing() -> None:
         async def never(_message: Any) -> None:
             raise AssertionError("nobody is there")
 
-        await here.streams(crew, operation, passage, (scope, gone, never))
+        passage = await by_hand(here, gone, never)
         assert len(here.streams.kept) == 0
         assert passage.error == "client_closed"
 

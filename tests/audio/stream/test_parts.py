@@ -17,7 +17,16 @@ from server.audio.stream.hearing import Hearing
 from server.audio.stream.inlet import Inlet, table
 from server.audio.stream.model import RATE, Setup, Window
 from server.audio.stream.outbox import MOST, Outbox
-from server.audio.stream.pace import AHEAD, SPEED, Pace
+from server.audio.stream.pace import (
+    AHEAD,
+    BURST,
+    CRUMBS,
+    OFTEN,
+    PATIENCE,
+    SPEED,
+    Bucket,
+    Pace,
+)
 from server.audio.stream.places import members, ours, places
 from server.audio.stream.ring import Ring
 from server.audio.stream.service import voices
@@ -187,6 +196,43 @@ def test_a_file_waits_and_a_microphone_does_not() -> None:
     wait = fast.wait(10.0, 0.0)
     assert wait == pytest.approx((400.0 - SPEED * 10.0) / SPEED)
     assert fast.wait(10.0 + wait, 0.0) == pytest.approx(0.0)
+
+
+def test_a_burst_of_controls_is_free_and_a_flood_of_them_waits() -> None:
+    """As long as the bucket is never full again, it is one flood; a pause ends it."""
+    bucket = Bucket()
+    assert [bucket.came(5.0) for _ in range(int(BURST))] == [0.0] * int(BURST)
+    now = 5.0
+    while not bucket.endless(now):
+        wait = bucket.came(now)
+        assert wait == pytest.approx(1 / OFTEN)
+        now += wait
+    assert now == pytest.approx(5.0 + PATIENCE, abs=2 / OFTEN)
+    now += BURST / OFTEN + 1.0
+    assert bucket.came(now) == 0.0
+    assert not bucket.endless(now)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(0.0, 0.05), min_size=1, max_size=300))
+def test_no_more_controls_are_read_than_may_be(pauses: list[float]) -> None:
+    """However they come: in any time at most a burst and so many a second."""
+    bucket = Bucket()
+    now = 0.0
+    for read, pause in enumerate(pauses, 1):
+        now += pause
+        assert read <= BURST + OFTEN * now + 1.001
+        now += bucket.came(now)
+
+
+def test_a_speaker_in_small_pieces_is_not_a_flood() -> None:
+    """128 samples at 48 kHz, if they were taken for crumbs, and a ping each second."""
+    bucket = Bucket()
+    for at in range(48_000 // 128 * 60):
+        now = at * 128 / 48_000
+        assert bucket.came(now, CRUMBS) == 0.0
+        if at % 375 == 0:
+            assert bucket.came(now) == 0.0
 
 
 def test_a_ring_forgets_at_its_front_only() -> None:
