@@ -1,7 +1,7 @@
 """The streams that are alive, connected or waiting for their client to come back.
 
-Owns the bounds of how many there are, and by whom; the time that one is kept without a connection;
-and that only its own client takes one up again. Refuses to tell a token that was never given from
+Owns the bounds of how many there are, and by whom; the time that one is kept without a connection,
+which is none before its first sound; and that only its own client takes one up again. Refuses to tell a token that was never given from
 one that is another's.
 """
 
@@ -55,7 +55,7 @@ class Kept:
         """Its connection dropped."""
         stream.listener = None
         seconds = self._seconds()
-        if stream.over or seconds <= 0:
+        if stream.over or not stream.begun or seconds <= 0:
             self.remove(stream)
         elif stream.token in self._streams:
             loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ that is the stream's.
 """
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -393,6 +394,8 @@ class Live(Way):
         stream is kept for a client that comes back."""
         self._finished = not again
         about = self._about()
+        if not self._stream.begun:
+            about = replace(about, token="", keeps=0.0)
         self._speaker.bye(self._face.bye(about, code, reason), code, reason)
 
     def _fault(self, error: SparkError) -> None:

@@ -168,6 +168,7 @@ class Streams:
                 one.choice,
             )
             for one in streams
+            if one.begun
         ]
         try:
             atomic_write(self._store, written(rows))

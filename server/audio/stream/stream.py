@@ -118,6 +118,11 @@ class Stream:
         return self.ended.is_set()
 
     @property
+    def begun(self) -> bool:
+        """Whether there is anything to come back for."""
+        return bool(self.received or self.sequence)
+
+    @property
     def inlet(self) -> Inlet:
         return self._inlet
 

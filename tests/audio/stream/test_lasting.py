@@ -8,7 +8,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
-from server.audio.stream.live import ELSEWHERE, RESTART
+from server.audio.stream.live import ELSEWHERE, RESTART, STRIKES
 from tests.audio.stream.made import (
     FRAME,
     Ears,
@@ -124,6 +124,26 @@ async def test_who_leaves_before_it_is_connected_leaves_nothing() -> None:
         passage = await by_hand(here, gone, never)
         assert len(here.streams.kept) == 0
         assert passage.error == "client_closed"
+
+
+async def test_a_stream_without_sound_is_not_kept() -> None:
+    """It would hold a place of all for nothing. The next one gets it, and no token is promised to
+    who is sent away."""
+    async with house(Ears(speech(0.1)), audio={"max_streams": 1}) as here:
+        socket = await here.connect()
+        token = (await until(socket, "ready"))[-1]["resume"]
+        await socket.send('{"type": "start", "language": "de"}')
+        await until(socket, "started")
+        await drop(socket)
+        await here.running.passages.get()
+        with pytest.raises(InvalidStatus) as refused:
+            await here.connect(f"/v1/audio/stream?resume={token}")
+        assert refused.value.response.status_code == 404
+        async with here.connect() as second:
+            for _ in range(STRIKES):
+                await second.send("nonsense")
+            assert (await until(second, "closed"))[-1]["resume"] is None
+        assert len(here.streams.kept) == 0
 
 
 async def test_nobody_is_kept_for_longer_than_the_settings_say() -> None:
