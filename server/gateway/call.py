@@ -302,7 +302,7 @@ class Call(Way):
     async def _refusal(self, response: UpstreamResponse, name: str) -> SparkError:
         error, body = await refused(response, name, self._operation.path)
         self._notes["upstream_status"] = response.status
-        if response.status >= 500:
+        if response.status >= 500 and not _repeats_people(self._operation):
             # For whoever runs the engine. Never for 4xx: those may repeat what a person wrote.
             self._notes["upstream_body"] = body[:2000].decode("utf-8", "replace")
         return error
@@ -328,3 +328,9 @@ class Call(Way):
         if self._keeping is not None:
             self._recording = self._keeping.record(status, headers)
         return Witnesses(self._tap, self._recording)
+
+
+def _repeats_people(operation: Operation) -> bool:
+    """Whether an upstream that fails here could quote what somebody said, or what is to be taken
+    out of a text. `/upstream/…` leads to the same services."""
+    return operation.named or operation.path.startswith(("/v1/audio/", "/scrub"))

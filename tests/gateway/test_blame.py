@@ -60,6 +60,32 @@ async def test_what_an_upstream_does_not_know_opens_no_breaker() -> None:
                 assert "x-spark-queue-seconds" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "told"),
+    [
+        ("/v1/audio/transcriptions", "asr", False),
+        ("/v1/audio/speech", "tts", False),
+        ("/upstream/ears/v1/audio/transcriptions", "asr", False),
+        ("/v1/rerank", "rerank", True),
+    ],
+)
+async def test_what_was_said_is_in_no_log(
+    path: str, kind: str, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A service that fails may quote the words it failed at. What another one says of its failure
+    is there for whoever runs it."""
+    engine = ScriptedEngine(whole({"error": "failed at: my number is four one one"}, 500))
+    async with serve(engine) as url, gateway() as running:
+        running.services = (service("ears", kind, url),)
+        with caplog.at_level("INFO"):
+            form = aiohttp.FormData({"model": "ears"}, default_to_multipart=True)
+            sent = {"data": form} if kind == "asr" else {"json": {"model": "ears", "input": "x"}}
+            async with running.session.post(running.url + path, **sent) as answer:
+                assert answer.status >= 500
+        fields = [vars(line).get("fields", {}) for line in caplog.records]
+        assert ("four one one" in str(fields)) is told
+
+
 async def test_a_client_that_leaves_before_its_socket_is_accepted_is_no_mistake_of_ours() -> None:
     """The server raises what it raises for a lost client; nobody is told, nothing is logged."""
 
