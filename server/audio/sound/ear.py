@@ -2,13 +2,14 @@
 
 Owns the pool of these processes and what their answers mean. A light question never waits for a
 heavy one: heavy ones leave a process free. Refuses to believe them more than any other stranger:
-an answer is checked, and what goes wrong with a recording is an error of the recording.
+an answer is checked, and what goes wrong with a recording is an error of the recording. Only a
+process that was killed from outside, as by a kernel without memory, is asked once more, by another.
 """
 
 import asyncio
 import math
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from server.audio.sound.model import Channels, Decoded, Level, Sound
-from server.audio.sound.process import Child, Crashed, Late, command
+from server.audio.sound.process import Child, Crashed, Killed, Late, command
 from server.base.errors import (
     InvalidValue,
     PayloadTooLarge,
@@ -94,17 +95,24 @@ class Ear:
 
         Raises what `examine` raises, `PayloadTooLarge` beyond `most_seconds`, and
         `InsufficientStorage`."""
-        told = await self.run(
-            "decode",
-            seconds=_seconds(length) + most_seconds / DECODE_FACTOR,
-            path=str(path),
-            offset=offset,
-            length=length,
-            folder=str(folder),
-            name=f"sound-{secrets.token_hex(4)}",
-            channels=channels,
-            most_seconds=most_seconds,
-        )
+        name = f"sound-{secrets.token_hex(4)}"
+        args = {
+            "path": str(path),
+            "offset": offset,
+            "length": length,
+            "folder": str(folder),
+            "name": name,
+            "channels": channels,
+            "most_seconds": most_seconds,
+        }
+        seconds = _seconds(length) + most_seconds / DECODE_FACTOR
+
+        async def asked() -> Mapping[str, Any]:
+            # What a process that was killed has left: new files are made, none is written over.
+            await asyncio.to_thread(_emptied, folder, name)
+            return await self._once("decode", seconds, heavy=True, args=args)
+
+        told = await _again(asked)
         return _checked(lambda given: _decoded(given, folder), told)
 
     async def run(
@@ -114,7 +122,13 @@ class Ear:
         (`heavy=False`) never wait for a heavy one. Cancelling it ends the work at once.
 
         Raises what the answer says, `PayloadTooLarge` when it is late, and `InvalidValue` when the
-        process crashed over it."""
+        process crashed over it, or two of them were killed."""
+        return await _again(lambda: self._once(op, seconds, heavy=heavy, args=args))
+
+    async def _once(
+        self, op: str, seconds: float, *, heavy: bool, args: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Raises `Killed` as well."""
         if not heavy:
             return await self._asked(op, seconds, args)
         async with self._heavy:
@@ -145,6 +159,8 @@ class Ear:
                     f"Spark Control worked on the recording for {seconds:.0f} s and then gave up.",
                     advice="Send a shorter one, or convert it to a WAV file first.",
                 ) from None
+            except Killed:
+                raise
             except Crashed:
                 raise _crash() from None
             finally:
@@ -203,6 +219,23 @@ class Ear:
 
 def _seconds(length: int) -> float:
     return OPEN_SECONDS + SECONDS_A_MIB * length / (1 << 20)
+
+
+async def _again(ask: Callable[[], Awaitable[T]]) -> T:
+    """Being killed is no fault of a recording; being killed twice over it may be."""
+    try:
+        return await ask()
+    except Killed:
+        pass
+    try:
+        return await ask()
+    except Killed:
+        raise _crash() from None
+
+
+def _emptied(folder: Path, name: str) -> None:
+    for left in folder.glob(f"{name}*"):
+        left.unlink(missing_ok=True)
 
 
 def _crash() -> SparkError:

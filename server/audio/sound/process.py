@@ -7,6 +7,7 @@ program lies, so that no secret of ours is within its reach.
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,12 +15,19 @@ from pathlib import Path
 from typing import cast
 
 START_SECONDS = 60.0
+GONE_SECONDS = 5.0
+"""That it is gone is known a moment after its pipe is closed."""
 ANSWER_BYTES = 32 << 20
 _ROOT = Path(__file__).parents[3]
 
 
 class Crashed(Exception):
     """It ended, or said something endless."""
+
+
+class Killed(Crashed):
+    """It was ended from outside: `SIGKILL`, which is what a kernel without memory sends. Its own
+    limits and deadline end it by other signals."""
 
 
 class Late(Exception):
@@ -67,7 +75,7 @@ class Child:
         await self._line(START_SECONDS)
 
     async def ask(self, question: bytes, seconds: float) -> bytes:
-        """The answer as it was said. Raises `Crashed` and `Late`."""
+        """The answer as it was said. Raises `Crashed` (`Killed`) and `Late`."""
         pipe = cast("asyncio.StreamWriter", self._running.stdin)
         with suppress(BrokenPipeError, ConnectionResetError):  # that no answer comes tells it
             pipe.write(question + b"\n")
@@ -98,5 +106,12 @@ class Child:
         except ValueError:  # longer than `ANSWER_BYTES`
             raise Crashed from None
         if not line.endswith(b"\n"):
-            raise Crashed
+            raise await self._crash()
         return line
+
+    async def _crash(self) -> Crashed:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GONE_SECONDS):
+                if await self._running.wait() == -signal.SIGKILL and not self._ended:
+                    return Killed()
+        return Crashed()

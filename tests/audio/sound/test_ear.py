@@ -28,7 +28,13 @@ from server.base.errors import (
 from tests.audio.sound import corpus
 
 FAKE = """
-import json, os, sys
+import json, os, signal, sys
+def killed(args):
+    folder = args["folder"]
+    dead = len(os.listdir(folder + "/dead"))
+    if dead < args.get("most_seconds", args.get("times")):
+        open(folder + "/dead/" + str(dead), "x").close()
+        os.kill(os.getpid(), signal.SIGKILL)
 def say(told):
     sys.stdout.write(told + "\\n"); sys.stdout.flush()
 say("{}")
@@ -44,6 +50,16 @@ for line in sys.stdin:
         os.read(os.pipe()[0], 1)
     elif asked["op"] == "crash":
         os.abort()
+    elif asked["op"] == "killed":
+        killed(args)
+        say(json.dumps({"done": {"pid": os.getpid()}}))
+    elif asked["op"] == "decode" and os.path.isdir(args["folder"] + "/dead"):
+        file = args["folder"] + "/" + args["name"] + "-0"
+        open(file, "x").close()
+        killed(args)
+        level = {"peak": 0, "rms": 0}
+        told = {"channels": [file], "envelopes": [file], "levels": [level]}
+        say(json.dumps({"done": told | {"seconds": 1, "broken": 0}}))
     elif asked["op"] == "say":
         say(args["line"])
 """
@@ -131,6 +147,39 @@ async def test_a_crash_is_an_error_of_the_recording() -> None:
         with pytest.raises(InvalidValue, match="ended over it"):
             await ear.run("crash", seconds=30)
         assert await who(ear) != pid
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the child keeps how often it was killed."""
+    (tmp_path / "dead").mkdir()
+    return tmp_path
+
+
+async def test_one_that_is_killed_is_no_error_of_the_recording(folder: Path) -> None:
+    """A kernel without memory takes whom it likes: another process is asked."""
+    async with faked() as ear:
+        pid = await who(ear)
+        told = await ear.run("killed", seconds=30, folder=str(folder), times=1)
+        assert told["pid"] != pid
+
+
+async def test_two_that_are_killed_may_be_an_error_of_the_recording(folder: Path) -> None:
+    """Nobody is asked for ever."""
+    async with faked() as ear:
+        with pytest.raises(InvalidValue, match="ended over it"):
+            await ear.run("killed", seconds=30, folder=str(folder), times=3)
+        assert len(list((folder / "dead").iterdir())) == 2
+        await who(ear)
+
+
+async def test_what_a_killed_one_has_written_is_in_nobodys_way(folder: Path) -> None:
+    """New files are made, and none is left over."""
+    async with faked() as ear:
+        done = await ear.decode(
+            folder / "a.wav", 0, 1, folder=folder, channels="mixed", most_seconds=1
+        )
+        assert list(folder.glob("sound-*")) == list(done.channels)
 
 
 async def test_one_that_died_while_it_waited_is_replaced() -> None:
