@@ -33,6 +33,9 @@ class OpenGate:
     def allow(self, caller: Caller, operation: Operation, route: Route) -> None:
         return None
 
+    def look(self, caller: Caller, operation: Operation) -> None:
+        return None
+
     def sees(self, caller: Caller, names: Iterable[str]) -> bool:
         return True
 

@@ -291,7 +291,7 @@ class Gatekeeper(Protocol):
     or logged, where `identify` would refuse. While `edition` is the same (and not 0) it says the
     same of that caller's key.
     `enter`: `Forbidden` (scope). `allow`: the same, `ModelNotFound` (a model this key may not use),
-    `RateLimited`.
+    `RateLimited`. `look`: what `allow` would raise whatever the model; nothing is counted.
     `sees`: whether something of these names may be listed to a caller. `headers_for`: what an
     answer to a caller says of its limits. `spend`: charges what a request that goes on has cost
     since the last time, and says whether something is used up now.
@@ -306,6 +306,8 @@ class Gatekeeper(Protocol):
     def enter(self, caller: Caller) -> None: ...
 
     def allow(self, caller: Caller, operation: Operation, route: Route) -> None: ...
+
+    def look(self, caller: Caller, operation: Operation) -> None: ...
 
     def sees(self, caller: Caller, names: Iterable[str]) -> bool: ...
 

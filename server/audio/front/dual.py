@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
 
+from server.audio.front.before import look
 from server.audio.front.desk import Desk
 from server.audio.front.dual_form import Dual, Files, Side, files_of, read_dual
 from server.audio.front.hearing import RULES, Recording
@@ -97,7 +98,8 @@ class DualRecording(Recording):
 
     async def _go(self) -> None:
         crew, desk = self._crew, self._desk
-        crew.gatekeeper.enter(self._passage.caller)
+        asked = named(self._operation, self._scope)
+        look(crew, self._passage.caller, OPERATIONS[_HEAR], asked)
         limit = crew.settings().max_upload_mb << 20
         share = Share(desk.room)
         try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from starlette.types import Receive, Scope, Send
 
 from server.audio.front.answering import answering
+from server.audio.front.before import look
 from server.audio.front.desk import Desk
 from server.audio.front.dialect.learned import Fact
 from server.audio.front.dialect.traits import Traits
@@ -120,7 +121,7 @@ class Recording(Way):
 
     async def _go(self) -> None:
         crew, desk = self._crew, self._desk
-        crew.gatekeeper.enter(self._passage.caller)
+        look(crew, self._passage.caller, self._operation, named(self._operation, self._scope))
         limit = crew.settings().max_upload_mb << 20
         share = Share(desk.room)
         try:

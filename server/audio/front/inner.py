@@ -68,6 +68,9 @@ class Within:
         if caller.models and not self._gate.sees(caller, names):
             raise unknown(route.asked or route.model)
 
+    def look(self, caller: Caller, operation: Operation) -> None:
+        self._gate.enter(caller)
+
     def sees(self, caller: Caller, names: Iterable[str]) -> bool:
         return self._gate.sees(caller, names)
 

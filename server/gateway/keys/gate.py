@@ -110,6 +110,15 @@ class Gate:
             if error is not None:
                 raise error
 
+    def look(self, caller: Caller, operation: Operation) -> None:
+        self.enter(caller)
+        account = self._account(caller)
+        if account is not None:
+            at = Moment(self._clock.monotonic(), self._clock.now().timestamp())
+            error = account.refusal(_spoken(caller), operation, at)
+            if error is not None:
+                raise error
+
     def sees(self, caller: Caller, names: Iterable[str]) -> bool:
         """Whether something of these names may be listed to `caller`."""
         allowed = caller.models

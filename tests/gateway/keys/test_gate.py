@@ -137,6 +137,22 @@ async def test_callers_without_a_key_have_limits_of_their_own(tmp_path: Path) ->
         one.gate.allow(one.gate.identify([], ANNA), CHAT, QWEN)
 
 
+async def test_a_look_ahead_counts_nothing(tmp_path: Path) -> None:
+    """It says what would be refused whatever the model, for who has much to send."""
+    async with house(tmp_path) as one:
+        minted = await one.keys.create(Draft("k", limits=Limits(1)))
+        reader = await one.keys.create(Draft("reader", scopes=frozenset({"read"})))
+        caller = one.gate.identify(bearer(minted.text), ANNA)
+        for _ in range(3):
+            one.gate.look(caller, CHAT)
+        one.gate.allow(caller, CHAT, QWEN)
+        with pytest.raises(RateLimited, match="1 requests a minute"):
+            one.gate.look(caller, CHAT)
+        one.gate.look(one.gate.identify([], ANNA), CHAT)
+        with pytest.raises(Forbidden):
+            one.gate.look(one.gate.identify(bearer(reader.text), ANNA), CHAT)
+
+
 async def test_a_model_that_is_not_allowed_does_not_exist(tmp_path: Path) -> None:
     """By alias or id, of the key or of the request; by name for services. The words are those for
     a model that really does not exist."""
