@@ -1,8 +1,8 @@
 """The streams that are alive, connected or waiting for their client to come back.
 
 Owns the bounds of how many there are, and by whom; the time that one is kept without a connection,
-which is none before its first sound; and that only its own client takes one up again. Refuses to tell a token that was never given from
-one that is another's.
+which is none before its first sound; and that only its own client takes one up again. Refuses to
+tell a token that was never given from one that is another's.
 """
 
 import asyncio

@@ -168,6 +168,9 @@ class Live(Way):
 
     def _hello(self, stream: Stream, after: int | None) -> None:
         self._speaker.begin()
+        self._tick(first=True)
+        if self._finished:
+            return  # Taken over, or told to come back, before it was here.
         stream.connected(self)
         about = self._about(resumed=after is not None)
         self._speaker.say(self._face.hello(about))
@@ -177,7 +180,6 @@ class Live(Way):
                 self._fault(InvalidRequest("Older finals than these are not kept.", param="after"))
             for final in finals:
                 self._speaker.say(self._face.told(final))
-        self._tick(first=True)
         self._listens = self._scope.get("extensions", {}).get(DIRECT)
         if self._listens is not None:
             self._listens[TAKE] = self._hears
@@ -300,6 +302,8 @@ class Live(Way):
                 while (wait := self._pace.wait(now, stream.pressing)) > 0 and not stream.over:
                     await self._eased(wait)
                     now = self._crew.monotonic()
+                if stream.listener is not self:
+                    return  # Who has it by now was told how much had come, and sends the rest.
         if len(data) < self._crumb:
             await self._paced(CRUMBS if data else 1.0)
 

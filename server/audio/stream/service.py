@@ -147,13 +147,16 @@ class Streams:
         return 0.0 if stream.over else self.lasts
 
     def interrupted(self, token: str, caller: Caller) -> Saved | None:
-        """That stream of an earlier process, for its own client; once."""
-        key = hashed(token)
-        saved = self._saved.get(key)
+        """That stream of an earlier process, for its own client."""
+        saved = self._saved.get(hashed(token))
         if saved is None or saved.client != client_of(caller):
             return None
-        del self._saved[key]
         return saved if self._monotonic() < self._saved_until else None
+
+    def goes_on(self, stream: Stream) -> None:
+        """A stream of an earlier process is one of this one; once."""
+        del self._saved[hashed(stream.token)]
+        self.kept.add(stream)
 
     def _save(self, streams: Sequence[Stream]) -> None:
         if self._store is None or not streams or not self.lasts:
@@ -254,17 +257,22 @@ class _Door:
         if query.token is not None:
             saved = streams.interrupted(query.token, caller)
             if saved is not None:
-                streams.kept.add(self._again(saved, query.token, caller))
+                again = self._again(saved, query.token, caller)
+                self._room(caller)
+                streams.goes_on(again)
             stream = streams.kept.take_up(query.token, caller)
             old = streams.connected.pop(stream, None)
             if old is not None:
                 old.bye(*ELSEWHERE)
             return stream, query.after
-        settings, cap = self._crew.settings(), caller.max_in_flight
-        streams.kept.check(caller, settings.client_in_flight if cap is None else cap)
+        self._room(caller)
         stream = streams.new(caller, route, query.choice, self._means)
         streams.kept.add(stream)
         return stream, None
+
+    def _room(self, caller: Caller) -> None:
+        settings, cap = self._crew.settings(), caller.max_in_flight
+        self._streams.kept.check(caller, settings.client_in_flight if cap is None else cap)
 
     def _again(self, saved: Saved, token: str, caller: Caller) -> Stream:
         model = saved.choice.setup.model

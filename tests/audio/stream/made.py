@@ -1,5 +1,6 @@
 """A recogniser that hears perfectly, sound whose words it knows, and a gateway before it."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -156,6 +157,53 @@ async def house(ears: ScriptedEngine, **options: Any) -> AsyncIterator[House]:
             yield House(running, streams, audio, ears)
         finally:
             await streams.close()
+
+
+class Hand:
+    """A client without a network. `said` is what it says; it leaves when it is closed, and when the
+    message of that number cannot be sent to it. `asked` for a message, `heard` all, `greeted` with
+    the first text."""
+
+    def __init__(self, fails: int | None = None) -> None:
+        self.said: asyncio.Queue[Any] = asyncio.Queue()
+        self.told: list[Any] = []
+        self.asked = asyncio.Event()
+        self.heard = asyncio.Event()
+        self.greeted = asyncio.Event()
+        self._fails = fails
+
+    def says(self, *messages: bytes | str) -> None:
+        for one in messages:
+            kind = "text" if isinstance(one, str) else "bytes"
+            self.said.put_nowait({"type": "websocket.receive", kind: one})
+
+    def connects(self) -> None:
+        self.said.put_nowait({"type": "websocket.connect"})
+
+    def leaves(self) -> None:
+        self.said.put_nowait({"type": "websocket.disconnect", "code": 1006})
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [orjson.loads(one["text"]) for one in self.told if one.get("text")]
+
+    async def receive(self) -> Any:
+        self.asked.set()
+        await asyncio.sleep(0)  # A network is never so fast that nobody else has a turn.
+        message = await self.said.get()
+        if self.said.empty():
+            self.heard.set()
+        return message
+
+    async def send(self, message: Any) -> None:
+        gone = len(self.told) == self._fails
+        if gone or message["type"] == "websocket.close":
+            self.leaves()
+        if gone:
+            raise OSError("It is gone.")
+        self.told.append(message)
+        if message.get("text"):
+            self.greeted.set()
 
 
 async def by_hand(

@@ -1,6 +1,7 @@
 """Streams outlive their connections, and the app ends without losing what was said."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from server.audio.stream.live import ELSEWHERE, RESTART, STRIKES
 from tests.audio.stream.made import (
     FRAME,
     Ears,
+    Hand,
+    House,
     by_hand,
     finals,
     frames,
@@ -124,6 +127,122 @@ async def test_who_leaves_before_it_is_connected_leaves_nothing() -> None:
         passage = await by_hand(here, gone, never)
         assert len(here.streams.kept) == 0
         assert passage.error == "client_closed"
+
+
+async def dropped(here: House, pcm: bytes) -> str:
+    """A stream that is kept after it heard that. Its token."""
+    hand = Hand()
+    hand.connects()
+    hand.says(pcm)
+    hand.leaves()
+    await by_hand(here, hand.receive, hand.send)
+    token = hand.events[0]["resume"]
+    assert token in here.streams.kept
+    return str(token)
+
+
+@pytest.mark.parametrize("fails", [0, 1, 2])
+async def test_a_connection_that_fails_at_once_holds_no_place(fails: int) -> None:
+    """At its acceptance, at the first words, at the next."""
+    async with house(Ears(speech(0.1))) as here:
+        hand = Hand(fails)
+        hand.connects()
+        hand.says('{"type": "ping"}')
+        with suppress(OSError):
+            await by_hand(here, hand.receive, hand.send)
+        assert len(hand.told) == fails
+        assert len(here.streams.kept) == len(here.streams.connected) == 0
+
+
+@pytest.mark.parametrize("fails", [0, 1, 2])
+async def test_a_take_up_that_fails_at_once_is_as_a_drop(fails: int) -> None:
+    """The stream can be taken up again, for as long as any other and no longer."""
+    async with house(Ears(speech(0.1))) as here:
+        token = await dropped(here, speech(0.6).pcm)
+        (stream,) = here.streams.kept
+        for seconds in (30.0, 0.01):
+            here.audio["stream_resume_seconds"] = seconds
+            hand = Hand(fails)
+            hand.connects()
+            hand.says('{"type": "ping"}')
+            path = f"/v1/audio/stream?resume={token}"
+            with suppress(OSError):
+                await by_hand(here, hand.receive, hand.send, path)
+            assert len(hand.told) == fails
+            assert stream.listener is None
+            assert not here.streams.connected
+        async with asyncio.timeout(5):
+            await stream.ended.wait()
+        assert len(here.streams.kept) == 0
+
+
+async def test_who_was_taken_over_before_it_was_connected_takes_nothing_back() -> None:
+    """Two connections with one token, the first of them slow to shake hands."""
+    said = speech(0.6, 10, 1.0)
+    async with house(Ears(said)) as here, asyncio.TaskGroup() as tasks:
+        path = f"/v1/audio/stream?resume={await dropped(here, bytes(3200))}"
+        slow, fast = Hand(), Hand()
+        first = tasks.create_task(by_hand(here, slow.receive, slow.send, path))
+        await slow.asked.wait()
+        fast.connects()
+        second = tasks.create_task(by_hand(here, fast.receive, fast.send, path))
+        async with asyncio.timeout(10):
+            await fast.greeted.wait()
+            slow.connects()
+            await first
+            assert slow.told[-1]["code"] == ELSEWHERE[0]
+            fast.says(said.pcm, '{"type": "stop"}')
+            await second
+        assert finals(fast.events) == said.texts
+
+
+async def test_sound_that_waits_is_not_heard_after_a_take_over() -> None:
+    """Its client is told how much has come, and sends the rest again."""
+    said = speech(0.6, 10, 1.0)
+    silence = bytes(32_000 * 60)
+    async with house(Ears(said)) as here, asyncio.TaskGroup() as tasks:
+        path = f"/v1/audio/stream?resume={await dropped(here, bytes(3200))}"
+        (stream,) = here.streams.kept
+        old, new = Hand(), Hand()
+        old.connects()
+        old.says(silence)
+        first = tasks.create_task(by_hand(here, old.receive, old.send, path))
+        async with asyncio.timeout(10):
+            await old.heard.wait()
+            assert 30 < stream.received < 60
+            new.connects()
+            second = tasks.create_task(by_hand(here, new.receive, new.send, path))
+            await new.greeted.wait()
+            await first
+            received = new.events[0]["received"]
+            assert received < 60
+            assert stream.received == received
+            new.says('{"type": "stop"}')
+            await second
+
+
+async def test_an_interrupted_stream_is_not_lost_by_a_refusal(tmp_path: Path) -> None:
+    """It counts as any other: when there is no room, its client may ask once more."""
+    store = tmp_path / "streams.json"
+    async with house(Ears(speech(0.1)), store=store) as here:
+        token = await dropped(here, speech(0.6).pcm)
+        await here.streams.drain(1.0)
+    async with house(Ears(speech(0.1)), store=store, audio={"max_streams": 1}) as here:
+        path = f"/v1/audio/stream?resume={token}"
+        async with here.connect() as other:
+            await until(other, "ready")
+            refused = Hand()
+            refused.connects()
+            passage = await by_hand(here, refused.receive, refused.send, path)
+            assert passage.status == 503
+            assert len(here.streams.kept) == 1
+        await here.running.passages.get()
+        await here.running.passages.get()
+        again = Hand()
+        again.connects()
+        again.says('{"type": "stop"}')
+        await by_hand(here, again.receive, again.send, path)
+        assert again.events[0]["resumed"]
 
 
 async def test_a_stream_without_sound_is_not_kept() -> None:
