@@ -25,6 +25,7 @@ from tests.e2e.running import free_port
 from tests.sim_cluster import running_sim
 
 ASR_MODEL = "bench-asr"
+ASR_SERVICE = "fake-asr"
 PATIENCE = 60.0
 PAGE_SECONDS = 1.0
 ENTRY = ("-m", "server.cli.main")
@@ -62,7 +63,7 @@ def _settings(host: str, engine_port: int, client: str) -> dict[str, Any]:
     return {
         "services": [
             {"name": "fake-llm", "kind": "llm", "models": [MODEL], **place},
-            {"name": "fake-asr", "kind": "asr", "models": [ASR_MODEL], **place},
+            {"name": ASR_SERVICE, "kind": "asr", "models": [ASR_MODEL], **place},
         ],
         "gateway": {
             "require_key": True,

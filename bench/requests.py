@@ -37,7 +37,9 @@ class Requests:
         head = _head("POST", "/v1/chat/completions", peer, "application/json", len(text))
         return self._written(f"{peer.name}-{tokens or 'chat'}", head + text)
 
-    def upload(self, peer: Peer, model: str, size: int, *, chunked: bool) -> tuple[Path, Path]:
+    def upload(
+        self, peer: Peer, path: str, model: str, size: int, *, chunked: bool
+    ) -> tuple[Path, Path]:
         """A recording of `size` bytes in a form: what comes before it, and after."""
         parts = f"--{BOUNDARY}\r\n" + 'Content-Disposition: form-data; name="model"\r\n\r\n'
         parts += f"{model}\r\n--{BOUNDARY}\r\nContent-Type: audio/wav\r\n"
@@ -45,7 +47,7 @@ class Requests:
         tail = f"\r\n--{BOUNDARY}--\r\n"
         kind = f"multipart/form-data; boundary={BOUNDARY}"
         length = None if chunked else len(parts) + size + len(tail)
-        head = _head("POST", "/v1/audio/transcriptions", peer, kind, length)
+        head = _head("POST", path, peer, kind, length)
         first = f"{len(parts):x}\r\n{parts}\r\n" if chunked else parts
         return self._written(f"{peer.name}-form", head + first), self._written("tail", tail)
 

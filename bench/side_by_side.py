@@ -21,6 +21,7 @@ from bench.requests import Requests
 from bench.table import median, spread
 from bench.tools import NotHere, Tools
 
+PATH = "/v1/audio/transcriptions"
 RATE = 20.0
 PERIOD_MS = 1000 / RATE
 FRAME = 3200
@@ -147,7 +148,9 @@ class Bench:
 
     def _upload(self, name: str, peer: Peer, *, chunked: bool) -> None:
         size = self.size.upload
-        head, tail = self._requests.upload(peer, ours.ASR_MODEL, size, chunked=chunked)
+        # What is sent is no recording, and the route for recordings would look into it.
+        path = PATH if name == "nginx" else f"/upstream/{ours.ASR_SERVICE}{PATH}"
+        head, tail = self._requests.upload(peer, path, ours.ASR_MODEL, size, chunked=chunked)
         pids = tree(peer.pid)
         for pid in pids:
             forget_peak(pid)

@@ -109,7 +109,7 @@ def test_a_chat_streams_is_measured_and_goes_on(tried: Visitor) -> None:
 
 def test_stop_ends_it_at_the_engine_and_asking_again_works(tried: Visitor, house: House) -> None:
     """What came stays; Escape is the same as the button."""
-    house.sim.scenario("spark-1", token_delay=0.5)
+    house.sim.scenario("spark-1", token_delay=2)  # slow enough for any machine to stop it
     before = aborted(house)
     page = at(tried, "/try")
     say(page, "count to ten")

@@ -8,6 +8,7 @@ import json
 import wave
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import anthropic
 import httpx
@@ -268,8 +269,12 @@ def test_speech_is_written_down_while_it_is_spoken(house: House) -> None:
     final = next(one for one in seen if one["type"] == "final")
     assert "simulated" in final["text"]
     assert seen[-1]["code"] == 1000
-    rows = house.http.get("/api/v1/activity").json()["requests"]
-    live = next(row for row in rows if row["route"] == "/v1/audio/stream")
+
+    def told() -> dict[str, Any] | None:
+        rows = house.http.get("/api/v1/activity").json()["requests"]
+        return next((row for row in rows if row["route"] == "/v1/audio/stream"), None)
+
+    live = until(told, "the stream to be accounted for")
     assert live["audio_seconds"] == pytest.approx(len(said.pcm) / 32_000, abs=0.01)
     nothing_in_flight(house)
 
