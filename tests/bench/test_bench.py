@@ -28,6 +28,7 @@ ROWS = {
 
 
 @pytest.mark.sim
+@pytest.mark.timeout(420)  # a dozen benches
 def test_every_bench_prints_its_rows(tmp_path: Path) -> None:
     """As `make bench` runs them, one after the other. Bytecode is kept, so that the apps that are
     started here are not compiled each time anew."""
@@ -39,7 +40,7 @@ def test_every_bench_prints_its_rows(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr
     for title, row in [(BENCHES[name][0], row) for name in BENCHES for row in ROWS[name]]:
