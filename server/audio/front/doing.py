@@ -4,7 +4,6 @@ Owns what a request becomes: who hears, who tells speakers apart, who referees, 
 meanwhile, and the answer in its format. Refuses to know how the recording came here.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +16,14 @@ from server.audio.front.inner import inside
 from server.audio.front.known import known_voices
 from server.audio.front.options import Options
 from server.audio.front.plan import Plan
-from server.audio.front.plan import written as format_of
+from server.audio.front.plan import written as check_format
+from server.audio.front.sending import Sending
 from server.audio.front.telling import Telling
 from server.audio.front.told import turns_written
-from server.audio.front.written import Composed, Written, frames, gaps_header, written
+from server.audio.front.written import Composed, Written
 from server.audio.long.model import Progress
 from server.audio.long.service import diarized
-from server.audio.model import Gap, Said
+from server.audio.model import Said
 from server.audio.referee.asking import asking
 from server.audio.referee.model import Refereed
 from server.audio.referee.names import Named
@@ -85,18 +85,12 @@ class Doing:
     async def answer(self, answer: Answer, telling: Telling, route: Route) -> None:
         """`telling` has begun where a stream was asked for."""
         if self._given.options.task == "diarize":
-            await self._send(answer, await self._turns(), ())
+            await self._sending(answer).whole(await self._turns())
             return
-        format_ = format_of(self._given.options)
-        found = await self._composed(route, telling)
-        await telling.end()
-        self._passage.first_byte = self._outer.monotonic()
         options = self._given.options
-        if options.stream:
-            await self._stream(answer, await asyncio.to_thread(frames, found, options, format_))
-            return
-        made = await asyncio.to_thread(written, found, options, format_)
-        await self._send(answer, made, found.gaps)
+        check_format(options)
+        found = await self._composed(route, telling)
+        await self._sending(answer).transcript(found, options, telling)
 
     # -- a transcript
 
@@ -152,23 +146,10 @@ class Doing:
 
     # -- the answer
 
-    async def _send(self, answer: Answer, made: Written, gaps: Sequence[Gap]) -> None:
-        headers = [
-            (b"content-type", made.media_type.encode()),
-            (b"content-length", b"%d" % len(made.body)),
-        ]
-        if self._outer.cache is not None and self._outer.cache.on:
-            answer.extra += mark("bypass")
-        if gaps:
-            answer.extra.append((b"x-spark-gaps", gaps_header(gaps)))
-        answer.extra += self._outer.gatekeeper.headers_for(self._passage.caller)
-        await answer.whole(200, headers, made.body)
-
-    async def _stream(self, answer: Answer, events: list[bytes]) -> None:
-        for event in events:
-            self._passage.bytes_out += len(event)
-            await answer.remark(event)
-        await answer.over()
+    def _sending(self, answer: Answer) -> Sending:
+        cache = self._outer.cache
+        extra = mark("bypass") if cache is not None and cache.on else ()
+        return Sending(answer, self._outer, self._passage, extra)
 
 
 def refereeing(desk: Desk, crew: Crew, passage: Passage, options: Options) -> Referee | None:

@@ -11,20 +11,16 @@ from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
 
-from server.audio.front.before import look
 from server.audio.front.desk import Desk
 from server.audio.front.dual_form import Dual, Files, Side, files_of, read_dual
-from server.audio.front.hearing import RULES, Recording
+from server.audio.front.hearing import Recording
 from server.audio.front.pair import Pair, Plain
 from server.audio.front.plan import cap, check_length
 from server.audio.front.room import Share
-from server.audio.front.telling import Telling
-from server.audio.scrub.people import required
 from server.audio.sound.model import BYTES_PER_SECOND, Decoded, Sound
 from server.audio.sound.spool import FilePart, Form, Spool
 from server.base.errors import InvalidRequest
 from server.gateway.call import Call
-from server.gateway.intake.request import named
 from server.gateway.keys.gate import resolved
 from server.gateway.model import Operation, Passage, Route
 from server.gateway.operations import OPERATIONS
@@ -78,50 +74,20 @@ class _Taken:
 class DualRecording(Recording):
     """One request."""
 
-    __slots__ = ("_pair",)
+    __slots__ = ()
 
-    def __init__(
-        self,
-        desk: Desk,
-        crew: Crew,
-        operation: Operation,
-        passage: Passage,
-        asgi: tuple[Scope, Receive, Send],
-    ) -> None:
-        super().__init__(desk, crew, operation, passage, asgi)
-        self._pair: Pair | None = None
+    @property
+    def _heard_by(self) -> Operation:
+        return OPERATIONS[_HEAR]
 
-    def _account(self) -> None:
-        if self._pair is not None:
-            self._passage.used = self._pair.used()
-        super()._account()
-
-    async def _go(self) -> None:
-        crew, desk = self._crew, self._desk
-        asked = named(self._operation, self._scope)
-        look(crew, self._passage.caller, OPERATIONS[_HEAR], asked)
-        limit = crew.settings().max_upload_mb << 20
-        share = Share(desk.room)
-        try:
-            async with Spool(desk.tmp, limit, RULES) as spool:
-                form = await spool.form(self._scope["headers"], self._arriving(limit, share))
-                self._presence.listen()
-                taken = await self._understood_both(form, share)
-                await self._conversed(spool, taken, self._route(taken.asked))
-        finally:
-            share.give_back()
+    async def _arrived(self, spool: Spool, form: Form, share: Share) -> None:
+        taken = await self._understood_both(form, share)
+        await self._conversed(spool, taken, self._route(taken.asked))
 
     async def _understood_both(self, form: Form, share: Share) -> _Taken:
         asked = read_dual(form.fields)
-        options = asked.options
-        if options.scrub is not None and options.scrub.wanted.find_names:
-            required("scrub_find_names")
-        if options.model is None:
-            asked = replace(
-                asked, options=replace(options, model=named(self._operation, self._scope))
-            )
-        self._passage.asked = asked.options.model or ""
-        self._passage.stream = options.stream
+        options = self._meant(asked.options)
+        asked = replace(asked, options=options)
         files = files_of(form)
         asked = replace(asked, diarize_system=self._apart(asked))
         apart = asked.diarize_mic or bool(asked.diarize_system)
@@ -145,28 +111,20 @@ class DualRecording(Recording):
     def _route(self, asked: Dual) -> Route:
         """To whoever hears. It is asked for under the caller's key, as on its own route."""
         crew, passage = self._crew, self._passage
-        operation = OPERATIONS[_HEAR]
+        operation = self._heard_by
         route = resolved(crew.router, operation, asked.options.model, passage.caller)
         passage.model = route.model
         crew.gatekeeper.allow(passage.caller, operation, route)
         return route
 
     async def _conversed(self, spool: Spool, taken: _Taken, route: Route) -> None:
-        desk, passage, crew = self._desk, self._passage, self._crew
-        settings, options = crew.settings(), taken.asked.options
-        telling = Telling(self._answer, settings.keepalive_seconds, events=options.progress)
-        if options.stream:
-            telling.begin()
-        try:
-            async with desk.room.place(settings.queue_seconds):
-                passage.admitted = crew.monotonic()
-                sounds = await self._plain_sounds(spool, taken)
-                one_file = taken.files.stereo is not None
-                given = Plain(taken.asked, sounds, one_file, spool.folder)
-                self._pair = Pair(desk, crew, OPERATIONS[_HEAR], passage, given)
-                await self._pair.answer(self._answer, telling, route)
-        finally:
-            await telling.end()
+        async with self._at_work(taken.asked.options) as telling:
+            sounds = await self._plain_sounds(spool, taken)
+            one_file = taken.files.stereo is not None
+            given = Plain(taken.asked, sounds, one_file, spool.folder)
+            pair = Pair(self._desk, self._crew, self._heard_by, self._passage, given)
+            self._doing = pair
+            await pair.answer(self._answer, telling, route)
 
     async def _plain_sounds(
         self, spool: Spool, taken: _Taken

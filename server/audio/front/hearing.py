@@ -8,7 +8,9 @@ place, the parts. The request is begun, shown and accounted for once, whichever 
 """
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -38,7 +40,7 @@ from server.base.errors import (
 )
 from server.gateway.intake.request import named
 from server.gateway.keys.gate import resolved
-from server.gateway.model import Operation, Passage, Route
+from server.gateway.model import Operation, Passage, Route, Used
 from server.gateway.operations import OPERATIONS
 from server.gateway.relay import Answer
 from server.gateway.way import Crew, Way
@@ -85,6 +87,12 @@ class _Taken:
     share: Share
 
 
+class _Counted(Protocol):
+    """Work that knows what of the recording was heard."""
+
+    def used(self) -> Used: ...
+
+
 class Recording(Way):
     """One request."""
 
@@ -103,7 +111,7 @@ class Recording(Way):
         self._desk = desk
         self._send = send
         self._answer = Answer(send, passage, named=operation.named_events)
-        self._doing: Doing | None = None
+        self._doing: _Counted | None = None
 
     def end(self, error: SparkError) -> None:
         """Who has its answer may leave: what is still done with it, such as keeping it, goes on."""
@@ -121,16 +129,25 @@ class Recording(Way):
 
     async def _go(self) -> None:
         crew, desk = self._crew, self._desk
-        look(crew, self._passage.caller, self._operation, named(self._operation, self._scope))
+        look(crew, self._passage.caller, self._heard_by, named(self._operation, self._scope))
         limit = crew.settings().max_upload_mb << 20
         share = Share(desk.room)
         try:
             async with Spool(desk.tmp, limit, RULES) as spool:
                 form = await spool.form(self._scope["headers"], self._arriving(limit, share))
                 self._presence.listen()
-                await self._taken(spool, await self._understood(form, share))
+                await self._arrived(spool, form, share)
         finally:
             share.give_back()
+
+    @property
+    def _heard_by(self) -> Operation:
+        """The route whose services hear it."""
+        return self._operation
+
+    async def _arrived(self, spool: Spool, form: Form, share: Share) -> None:
+        """Everything after the upload."""
+        await self._taken(spool, await self._understood(form, share))
 
     async def _arriving(self, limit: int, share: Share) -> AsyncIterator[bytes]:
         async for piece in pieces(self._receive, limit):
@@ -139,18 +156,22 @@ class Recording(Way):
             yield piece
 
     async def _understood(self, form: Form, share: Share) -> _Taken:
-        options = read(TASKS[self._operation.path], form.fields)
+        options = self._meant(read(TASKS[self._operation.path], form.fields))
+        file = recording_of(form)
+        most, setting = cap(options, self._limits())
+        sound = await self._desk.ear.examine(file.path, file.offset, file.length, most)
+        check_length(sound, most, setting)
+        return _Taken(options, file, sound, most, share)
+
+    def _meant(self, options: Options) -> Options:
+        """With the model that is named beside the form, where none is in it."""
         if options.scrub is not None and options.scrub.wanted.find_names:
             required("scrub_find_names")
         if options.model is None:
             options = replace(options, model=named(self._operation, self._scope))
         self._passage.asked = options.model or ""
         self._passage.stream = options.stream
-        file = recording_of(form)
-        most, setting = cap(options, self._limits())
-        sound = await self._desk.ear.examine(file.path, file.offset, file.length, most)
-        check_length(sound, most, setting)
-        return _Taken(options, file, sound, most, share)
+        return options
 
     def _limits(self) -> Limits:
         audio = self._desk.settings().audio
@@ -256,19 +277,27 @@ class Recording(Way):
         )
 
     async def _composed(self, spool: Spool, taken: _Taken, route: Route, plan: Plan) -> None:
-        desk, passage, crew = self._desk, self._passage, self._crew
-        settings, options = crew.settings(), taken.options
+        async with self._at_work(taken.options) as telling:
+            decoded = await self._decoded(spool, taken)
+            given = Given(taken.options, plan, decoded, spool.folder)
+            doing = Doing(self._desk, self._crew, self._operation, self._passage, given)
+            self._doing = doing
+            await doing.answer(self._answer, telling, route)
+
+    @asynccontextmanager
+    async def _at_work(self, options: Options) -> AsyncIterator[Telling]:
+        """In a place of the room: who asked for a stream is told meanwhile, and it is ended when
+        the app ends."""
+        desk, crew = self._desk, self._crew
+        settings = crew.settings()
         telling = Telling(self._answer, settings.keepalive_seconds, events=options.progress)
         if options.stream and options.task != "diarize":
             telling.begin()
         desk.under_way.add(self.end)
         try:
             async with desk.room.place(settings.queue_seconds):
-                passage.admitted = crew.monotonic()
-                decoded = await self._decoded(spool, taken)
-                given = Given(options, plan, decoded, spool.folder)
-                self._doing = Doing(desk, crew, self._operation, passage, given)
-                await self._doing.answer(self._answer, telling, route)
+                self._passage.admitted = crew.monotonic()
+                yield telling
         finally:
             desk.under_way.discard(self.end)
             await telling.end()

@@ -4,7 +4,6 @@ Owns who hears each channel and who tells its speakers apart, what is told meanw
 in its format. Refuses to know how the recordings came here, and what becomes of their words.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,11 @@ from server.audio.front.dual_form import Dual, Side
 from server.audio.front.hearing import DIARIZE
 from server.audio.front.inner import inside
 from server.audio.front.known import known_voices
-from server.audio.front.plan import written as format_of
+from server.audio.front.plan import written as check_format
+from server.audio.front.sending import Sending
 from server.audio.front.silence import DECIBELS, check_level
 from server.audio.front.telling import Telling
-from server.audio.front.written import Composed, frames, gaps_header, written
+from server.audio.front.written import Composed
 from server.audio.sound.model import Decoded
 from server.audio.speakers.link import Known
 from server.gateway.keys.gate import resolved
@@ -71,25 +71,9 @@ class Pair:
     async def answer(self, answer: Answer, telling: Telling, route: Route) -> None:
         """`telling` has begun where a stream was asked for."""
         options = self._given.asked.options
-        format_ = format_of(options)
+        check_format(options)
         found = await self._composed(telling, route)
-        await telling.end()
-        self._passage.first_byte = self._outer.monotonic()
-        if options.stream:
-            for event in await asyncio.to_thread(frames, found, options, format_):
-                self._passage.bytes_out += len(event)
-                await answer.remark(event)
-            await answer.over()
-            return
-        made = await asyncio.to_thread(written, found, options, format_)
-        headers = [
-            (b"content-type", made.media_type.encode()),
-            (b"content-length", b"%d" % len(made.body)),
-        ]
-        if found.gaps:
-            answer.extra.append((b"x-spark-gaps", gaps_header(found.gaps)))
-        answer.extra += self._outer.gatekeeper.headers_for(self._passage.caller)
-        await answer.whole(200, headers, made.body)
+        await Sending(answer, self._outer, self._passage).transcript(found, options, telling)
 
     async def _composed(self, telling: Telling, route: Route) -> Composed:
         desk, given = self._desk, self._given

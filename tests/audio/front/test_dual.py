@@ -1,5 +1,6 @@
 """Label-merge with recordings: two channels in, one conversation out."""
 
+import asyncio
 import io
 import wave
 from collections.abc import Sequence
@@ -354,3 +355,18 @@ async def test_a_service_of_that_name_gets_everything_as_it_came(ear: Ear, tmp_p
         async with here.running.session.post(here.running.url + PATH, json=body) as got:
             assert await got.json() == {"text": "theirs"}
         assert theirs.calls[1].body == body
+
+
+async def test_it_is_ended_with_a_reason_when_the_app_ends(ear: Ear, tmp_path: Path) -> None:
+    """As every other recording is: its parts would be refused, and it would wait for them."""
+
+    async def never(call: Call, _send: Send) -> None:
+        await call.gone.wait()
+
+    asr = ScriptedEngine(never)
+    async with room(ear, tmp_path, asr=asr) as here:
+        asked = asyncio.create_task(merged(here, BOTH, echo="off"))
+        await asr.came.get()
+        here.desk.close()
+        got = await asked
+        assert (got.status, got.error["code"]) == (503, "unavailable")
